@@ -1,0 +1,51 @@
+"""One tree of errors for the whole project.
+
+Each also derives from the builtin error that a caller who does not know FleetLabel would expect. Messages say what
+was wrong, what was expected, what was found and what to do, and name the file, frame or row.
+"""
+
+from __future__ import annotations
+
+
+class FleetLabelError(Exception):
+    """Root of every error that FleetLabel raises on purpose."""
+
+
+class UsageError(FleetLabelError, ValueError):
+    """The caller asked for something that cannot be: a wrong option, two options that exclude each other."""
+
+
+class SourceError(FleetLabelError, ValueError):
+    """A drive log, or one of its files, cannot be read as what it should be."""
+
+
+class UnsafeFileError(SourceError):
+    """A file would run code when loaded; it was refused."""
+
+
+class DecodeError(SourceError):
+    """A picture's bytes cannot be decoded."""
+
+
+class ModelFileError(FleetLabelError, ValueError):
+    """Weights cannot be used: not a model, damaged, or a model of another task."""
+
+
+class StoreError(FleetLabelError):
+    """A store cannot be opened or written."""
+
+
+class StoreExistsError(StoreError, FileExistsError):
+    """The output already exists and was not said to be resumed or overwritten."""
+
+
+class StoreNotFoundError(StoreError, FileNotFoundError):
+    """There is no store, or no such part, sensor, stage or label version in it."""
+
+
+class CorruptStoreError(StoreError, ValueError):
+    """Committed data is not what its commit record says."""
+
+
+class StoreWriteError(StoreError, OSError):
+    """The file system refused a write: full, read-only or not permitted."""
