@@ -11,7 +11,6 @@ from enum import IntEnum
 from typing import Any, Self
 
 import numpy as np
-
 from fleetlabel.geometry import boxes as cuboids
 from fleetlabel.geometry.arrays import F32, F64, I8, I16, I32, I64, U8, AnyArray, Bool
 
@@ -48,7 +47,7 @@ class Boxes:
         score: (N,) float32 in [0, 1]; 1 for people and ground truth.
         track_id: (N,) int64 identity through the sequence, -1 if none.
         source: (N,) uint8 :class:`Source`.
-        detection: (N,) int64 row of the box in the stage that it was taken from, -1 if none.
+        detection: (N,) int32 row, among those of the same frame, in the stage that the box was taken from; -1 none.
         truncation: (N,) float32 as the source grades it (KITTI: 0, 1, 2; others a fraction), NaN unknown.
         occlusion: (N,) int8 as the source grades it (KITTI: 0..3), -1 unknown.
         ignore: (N,) bool a region that is neither an object nor background (KITTI's DontCare).
@@ -61,7 +60,7 @@ class Boxes:
     score: F32 = _column(np.float32, 1.0)
     track_id: I64 = _column(np.int64, -1)
     source: U8 = _column(np.uint8, Source.UNKNOWN)
-    detection: I64 = _column(np.int64, -1)
+    detection: I32 = _column(np.int32, -1)
     truncation: F32 = _column(np.float32, np.nan)
     occlusion: I8 = _column(np.int8, -1)
     ignore: Bool = _column(np.bool_, False)
@@ -109,7 +108,9 @@ class Boxes:
     @classmethod
     def empty(cls, class_names: Sequence[str]) -> Self:
         """No boxes."""
-        return cls.from_columns(class_names, {name: _no_rows(*cls.column_spec(name)) for name in cls.column_names()})
+        return cls.from_columns(
+            class_names, {name: _no_rows(*cls.column_spec(name)) for name in cls.column_names()}
+        )
 
     @classmethod
     def from_columns(cls, class_names: Sequence[str], columns: dict[str, AnyArray]) -> Self:
@@ -122,7 +123,9 @@ class Boxes:
 
     def take(self, rows: AnyArray | slice) -> Self:
         """The boxes at the given row numbers (ascending in frame), mask or slice."""
-        return self.from_columns(self.class_names, {name: value[rows] for name, value in self.columns().items()})
+        return self.from_columns(
+            self.class_names, {name: value[rows] for name, value in self.columns().items()}
+        )
 
     def replace(self, **columns: AnyArray) -> Self:
         """The same boxes with some columns exchanged."""
@@ -134,7 +137,9 @@ class Boxes:
 
     def class_labels(self) -> AnyArray:
         """Class name of every row, (N,) of str."""
-        return np.asarray(self.class_names, dtype=np.str_)[self.class_id] if len(self) else np.empty(0, np.str_)
+        return (
+            np.asarray(self.class_names, dtype=np.str_)[self.class_id] if len(self) else np.empty(0, np.str_)
+        )
 
     @classmethod
     def concatenate(cls, parts: Sequence[Self]) -> Self:
@@ -145,8 +150,12 @@ class Boxes:
         """
         names = {part.class_names for part in parts}
         if len(names) != 1:
-            raise ValueError(f"cannot join boxes with {len(names)} different lists of class names: {sorted(names)}")
-        joined = {name: np.concatenate([getattr(part, name) for part in parts]) for name in cls.column_names()}
+            raise ValueError(
+                f"cannot join boxes with {len(names)} different lists of class names: {sorted(names)}"
+            )
+        joined = {
+            name: np.concatenate([getattr(part, name) for part in parts]) for name in cls.column_names()
+        }
         order = np.argsort(joined["frame"], kind="stable")
         return cls.from_columns(parts[0].class_names, {name: value[order] for name, value in joined.items()})
 

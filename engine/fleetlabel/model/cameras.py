@@ -13,7 +13,6 @@ from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
 import numpy as np
-
 from fleetlabel.geometry.arrays import F64, Bool
 from fleetlabel.model.errors import SourceError
 
@@ -47,7 +46,9 @@ class CameraModel(ABC):
     @property
     def matrix(self) -> F64:
         """The 3x3 intrinsic matrix."""
-        return np.array([[self.fx_px, 0, self.cx_px], [0, self.fy_px, self.cy_px], [0, 0, 1]], dtype=np.float64)
+        return np.array(
+            [[self.fx_px, 0, self.cx_px], [0, self.fy_px, self.cy_px], [0, 0, 1]], dtype=np.float64
+        )
 
     def project(self, points_camera: F64) -> tuple[F64, Bool]:
         """Pixels of points in the camera frame.
@@ -73,7 +74,10 @@ class CameraModel(ABC):
     def inside(self, uv_px: F64) -> Bool:
         """Which pixels (N, 2) lie within the picture, (N,)."""
         within: Bool = (
-            (uv_px[:, 0] >= 0) & (uv_px[:, 0] < self.width_px) & (uv_px[:, 1] >= 0) & (uv_px[:, 1] < self.height_px)
+            (uv_px[:, 0] >= 0)
+            & (uv_px[:, 0] < self.width_px)
+            & (uv_px[:, 1] >= 0)
+            & (uv_px[:, 1] < self.height_px)
         )
         return within
 
@@ -165,7 +169,9 @@ class FisheyeCamera(CameraModel):
         radius = np.linalg.norm(points[:, :2], axis=1)
         theta = np.arctan2(radius, points[:, 2])
         valid = (np.linalg.norm(points, axis=1) > 1e-6) & (theta < self._max_theta())
-        scale = np.where(radius > 1e-12, self._theta_distorted(theta) / np.where(radius > 1e-12, radius, 1.0), 0.0)
+        scale = np.where(
+            radius > 1e-12, self._theta_distorted(theta) / np.where(radius > 1e-12, radius, 1.0), 0.0
+        )
         return points[:, :2] * scale[:, None], valid
 
     def _undistort(self, distorted: F64) -> F64:
@@ -173,7 +179,9 @@ class FisheyeCamera(CameraModel):
         theta = np.minimum(target, self._max_theta())
         for _ in range(30):  # Newton; monotone below max_theta
             error = self._theta_distorted(theta) - target
-            theta = np.clip(theta - error / np.maximum(self._theta_slope(theta), 1e-6), 0.0, self._max_theta())
+            theta = np.clip(
+                theta - error / np.maximum(self._theta_slope(theta), 1e-6), 0.0, self._max_theta()
+            )
             if np.max(np.abs(error), initial=0.0) < 1e-13:
                 break
         direction = distorted / np.maximum(target, 1e-12)[:, None]
@@ -209,4 +217,6 @@ def camera_from_dict(description: Mapping[str, Any]) -> CameraModel:
     try:
         return kinds[kind](**parameters)
     except TypeError as error:
-        raise SourceError(f"camera parameters {sorted(parameters)} do not fit a {kind} camera: {error}") from error
+        raise SourceError(
+            f"camera parameters {sorted(parameters)} do not fit a {kind} camera: {error}"
+        ) from error

@@ -8,7 +8,6 @@ from enum import StrEnum
 from typing import Any
 
 import numpy as np
-
 from fleetlabel.geometry.arrays import F64
 from fleetlabel.model.cameras import CameraModel, camera_from_dict
 from fleetlabel.model.errors import SourceError
@@ -46,8 +45,12 @@ class Sensor:
         if (self.kind is SensorKind.CAMERA) != (self.camera is not None):
             raise SourceError(f"sensor {self.name}: a camera needs intrinsics and a lidar has none")
         rotation = self.ego_from_sensor[:3, :3]
-        if self.ego_from_sensor.shape != (4, 4) or not np.allclose(rotation @ rotation.T, np.eye(3), atol=1e-5):
-            raise SourceError(f"sensor {self.name}: extrinsics are not a rigid 4x4 transform; check the calibration")
+        if self.ego_from_sensor.shape != (4, 4) or not np.allclose(
+            rotation @ rotation.T, np.eye(3), atol=1e-5
+        ):
+            raise SourceError(
+                f"sensor {self.name}: extrinsics are not a rigid 4x4 transform; check the calibration"
+            )
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready description; :meth:`from_dict` reads it back exactly."""
