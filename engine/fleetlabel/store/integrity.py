@@ -76,6 +76,16 @@ def describe(store: SequenceStore) -> StoreInfo:
     )
 
 
+def input_hash(store: SequenceStore) -> str:
+    """Content hash of what machine stages start from: sensors' data, ego poses, frames and calibration."""
+    head = read_group(store.root) or {}
+    digest = hashlib.sha256(head["calibration"].encode())
+    for table in _tables(store.root):
+        if table.path in ("ego", "frames") or table.path.startswith("sensors/"):
+            digest.update(f"{table.path} {_table_info(table).content_hash}\n".encode())
+    return digest.hexdigest()
+
+
 def verify(store: SequenceStore, on_part: Callable[[str, CommitRecord], None] | None = None) -> list[str]:
     """Reads and hashes all committed data again.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+import time
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -24,6 +25,7 @@ from fleetlabel.store.readers import CameraReader, LidarReader
 from fleetlabel.store.table import Table
 
 SCHEMA_VERSION = 1
+GROUND_TRUTH = "ground_truth"
 B = TypeVar("B", Boxes2D, Boxes3D)
 
 
@@ -81,6 +83,7 @@ class LabelVersion:
         cameras: cameras that have 2D boxes in it.
         has_boxes3d: whether it has cuboids.
         provenance: what made it: run, model, parameters.
+        created_ns: when it was finished; no part of what it is.
     """
 
     name: str
@@ -88,6 +91,7 @@ class LabelVersion:
     cameras: tuple[str, ...]
     has_boxes3d: bool
     provenance: Mapping[str, Any]
+    created_ns: int = field(default=0, compare=False)
 
 
 class SequenceStore:
@@ -114,20 +118,11 @@ class SequenceStore:
             raise StoreExistsError(
                 f"{root} already exists; pass --resume to go on with it or --overwrite to replace it"
             )
-        sensors = [sensor.to_dict() for sensor in info.sensors]
-        calibration = hashlib.sha256(json.dumps(sensors, sort_keys=True).encode()).hexdigest()[:16]
-        head = {
-            "schema": SCHEMA_VERSION,
-            "name": info.name,
-            "calibration": calibration,
-            "world_offset_m": info.world_offset_m.tolist(),
-            "max_extrapolation_ns": info.trajectory.max_extrapolation_ns,
-            "source": dict(info.source),
-        }
+        head, sensors = _head(info)
         durable.make_folder(root.parent)
         with durable.committed_folder(root) as scratch:
             write_group(scratch / "calibration", {})
-            write_group(scratch / "calibration" / calibration, {"sensors": sensors})
+            write_group(scratch / "calibration" / head["calibration"], {"sensors": sensors})
             for group in ("sensors", "runs", "labels"):
                 write_group(scratch / group, {})
             frames = Table.declare(scratch, "frames", info.n_frames)
@@ -176,6 +171,12 @@ class SequenceStore:
             source=head["source"],
         )
         return cls(root, info)
+
+    def was_made_from(self, info: SequenceInfo) -> bool:
+        """Whether the store was created for this very sequence: same sensors, calibration, frames and source."""
+        head, _ = _head(info)
+        same_frames = np.array_equal(self.info.frame_timestamp_ns, info.frame_timestamp_ns)
+        return same_frames and read_group(self.root) == json.loads(json.dumps(head))
 
     @staticmethod
     def remove(root: Path) -> None:
@@ -274,8 +275,10 @@ class SequenceStore:
             "cameras": list(version.cameras),
             "has_boxes3d": version.has_boxes3d,
         }
-        write_group(self.root / "labels" / name, head | {"provenance": dict(provenance)})
-        return version
+        write_group(
+            self.root / "labels" / name, head | {"provenance": dict(provenance), "created_ns": time.time_ns()}
+        )
+        return self.labels(name)
 
     def label_versions(self) -> tuple[str, ...]:
         """Names of the finished label versions."""
@@ -295,8 +298,24 @@ class SequenceStore:
                 f"{self.root} has no labels {name!r}; it has {list(self.label_versions())}"
             )
         return LabelVersion(
-            name, tuple(head["class_names"]), tuple(head["cameras"]), head["has_boxes3d"], head["provenance"]
+            name=name,
+            class_names=tuple(head["class_names"]),
+            cameras=tuple(head["cameras"]),
+            has_boxes3d=head["has_boxes3d"],
+            provenance=head["provenance"],
+            created_ns=head["created_ns"],
         )
+
+    def latest_labels(self) -> LabelVersion:
+        """The newest version that is not the source's ground truth, or that if there is no other.
+
+        Raises:
+            StoreNotFoundError: the store has no labels.
+        """
+        versions = [self.labels(name) for name in self.label_versions()]
+        if not versions:
+            raise StoreNotFoundError(f"{self.root} has no labels yet; make some with `fleetlabel run`")
+        return max(versions, key=lambda version: (version.name != GROUND_TRUTH, version.created_ns))
 
     def labels2d(self, name: str, camera: str) -> Boxes2D:
         """2D boxes of a version in one camera; none if the version has none there."""
@@ -335,6 +354,20 @@ def boxes_of(part: Part, kind: type[B], class_names: tuple[str, ...], start: int
     frame = np.repeat(np.arange(start, start + len(part), dtype=np.int32), part.counts)
     columns = {name: part.flat[name] for name in kind.column_names() if name != "frame"}
     return kind.from_columns(class_names, columns | {"frame": frame})
+
+
+def _head(info: SequenceInfo) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Attributes of the store's root, and the calibration document that they name by its content."""
+    sensors = [sensor.to_dict() for sensor in info.sensors]
+    head = {
+        "schema": SCHEMA_VERSION,
+        "name": info.name,
+        "calibration": hashlib.sha256(json.dumps(sensors, sort_keys=True).encode()).hexdigest()[:16],
+        "world_offset_m": info.world_offset_m.tolist(),
+        "max_extrapolation_ns": info.trajectory.max_extrapolation_ns,
+        "source": dict(info.source),
+    }
+    return head, sensors
 
 
 def _samples_only(columns: Mapping[str, AnyArray]) -> Part:

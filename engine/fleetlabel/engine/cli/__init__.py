@@ -1,0 +1,1 @@
+"""The ``fleetlabel`` command line."""

@@ -1,0 +1,61 @@
+"""Entry point of ``fleetlabel``: the commands, and how errors become messages and exit codes."""
+
+from __future__ import annotations
+
+import sys
+from importlib.metadata import entry_points, version
+from typing import Annotated
+
+import click
+import typer
+from rich.console import Console
+
+from fleetlabel.engine.cli import inspecting, labeling
+from fleetlabel.model.errors import FleetLabelError, UsageError
+
+# Exit codes, as the README lists them.
+OK, FAILED, USAGE, QUARANTINED, INTERRUPTED = 0, 1, 2, 3, 130
+
+app = typer.Typer(
+    name="fleetlabel",
+    help="Tracked 2D and 3D labels from drive logs.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@app.callback(invoke_without_command=True)
+def _root(show_version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False) -> None:
+    if show_version:
+        print(version("fleetlabel"))
+        raise typer.Exit(OK)
+
+
+for _command in (labeling.ingest, labeling.prelabel, labeling.lift, labeling.track, labeling.run):
+    app.command()(_command)
+for _command in (inspecting.info, inspecting.verify, inspecting.export):
+    app.command()(_command)
+app.command("eval")(inspecting.evaluate)
+
+
+def main() -> None:
+    """Runs the command line: a failure on purpose is one message and an exit code, never a traceback."""
+    for entry in entry_points(group="fleetlabel.commands"):
+        app.command(entry.name)(entry.load())
+    try:
+        code = app(standalone_mode=False)
+    except (FleetLabelError, click.ClickException) as error:
+        code = _fail(error)
+    except (KeyboardInterrupt, click.Abort):
+        Console(stderr=True).print("interrupted; what was finished is kept: run the same command with --resume")
+        code = INTERRUPTED
+    sys.exit(code or OK)
+
+
+def _fail(error: FleetLabelError | click.ClickException) -> int:
+    if isinstance(error, click.ClickException):
+        error.show()
+        return error.exit_code
+    Console(stderr=True, soft_wrap=True).print("error:", str(error), markup=False, highlight=False, style="red")
+    return USAGE if isinstance(error, UsageError) else FAILED

@@ -1,0 +1,82 @@
+"""Everything a run can be told: one validated configuration, from flags, from ``run.yaml``, or from Python."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from fleetlabel.engine.detect import DetectConfig
+from fleetlabel.engine.lift import LiftConfig
+from fleetlabel.model.errors import UsageError
+from fleetlabel.trackers import Smoother2DConfig, Smoother3DConfig, Tracker2DConfig, Tracker3DConfig
+
+
+class TrackConfig(BaseModel):
+    """Settings of tracking and of the offline pass after it; units are in the fields' names."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    tracker2d: Tracker2DConfig = Tracker2DConfig()
+    tracker3d: Tracker3DConfig = Tracker3DConfig()
+    smoother2d: Smoother2DConfig = Smoother2DConfig()
+    smoother3d: Smoother3DConfig = Smoother3DConfig()
+
+
+class RunConfig(BaseModel):
+    """Settings of a whole run.
+
+    Attributes:
+        model: YOLO weights (``.pt``, ``.onnx``, OpenVINO folder, ``.engine``).
+        detections2d: instead of a model: folder with another detector's 2D boxes (KITTI tracking detections).
+        detections3d: instead of lifting: folder with another detector's cuboids (KITTI detection format).
+        labels: name of the label version; by default named after the run.
+        chunk_frames: frames per task. Labels do not depend on it.
+        workers: tasks at once; by default one per core.
+        detect, lift, track: settings of the stages.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model: Path | None = None
+    detections2d: Path | None = None
+    detections3d: Path | None = None
+    labels: str | None = None
+    chunk_frames: int = Field(default=32, ge=1)
+    workers: int = Field(default_factory=lambda: len(os.sched_getaffinity(0)), ge=1)
+    detect: DetectConfig = DetectConfig()
+    lift: LiftConfig = LiftConfig()
+    track: TrackConfig = TrackConfig()
+
+
+def load_config(file: Path | None, flags: Mapping[str, Any]) -> RunConfig:
+    """The configuration of a YAML file, with flags (dotted names, None: not given) taking precedence.
+
+    Raises:
+        UsageError: the file cannot be read, or a setting is unknown or out of range; says which.
+    """
+    settings: dict[str, Any] = {}
+    if file is not None:
+        try:
+            loaded = yaml.safe_load(file.read_text())
+        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            raise UsageError(f"cannot read the configuration {file}: {error}") from error
+        if loaded is not None and not isinstance(loaded, dict):
+            raise UsageError(f"{file} holds a {type(loaded).__name__}, expected settings like `chunk_frames: 32`")
+        settings = loaded or {}
+    for dotted, value in flags.items():
+        if value is not None:
+            *sections, name = dotted.split(".")
+            target = settings
+            for section in sections:
+                target = target.setdefault(section, {})
+            target[name] = value
+    try:
+        return RunConfig.model_validate(settings)
+    except ValidationError as error:
+        complaints = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        raise UsageError(f"{file or 'the options'}: {complaints}") from error

@@ -1,0 +1,226 @@
+"""The stages as calls: each opens the store, plans what is missing, executes it and tells what came out."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Any, Protocol
+
+from fleetlabel.engine.ingest import open_sequence, write_ground_truth
+from fleetlabel.engine.pipeline.config import RunConfig
+from fleetlabel.engine.pipeline.detecting import plan_detect
+from fleetlabel.engine.pipeline.driver import Finished, Task, execute
+from fleetlabel.engine.pipeline.ingesting import plan_ingest
+from fleetlabel.engine.pipeline.ledger import Ledger, make_ledger
+from fleetlabel.engine.pipeline.lifting import plan_lift
+from fleetlabel.engine.pipeline.tracking import plan_track
+from fleetlabel.model.errors import UsageError
+from fleetlabel.store import Quarantined, SequenceStore, describe
+from fleetlabel.store.runs import latest_run
+
+
+class Existing(Enum):
+    """What to do where the output exists already."""
+
+    REFUSE = "refuse"
+    RESUME = "resume"
+    OVERWRITE = "overwrite"
+
+
+class Observer(Protocol):
+    """Who is told how far a run is."""
+
+    def planned(self, tasks: list[Task]) -> None:
+        """These tasks will be done."""
+
+    def finished(self, done: Finished) -> None:
+        """One of them is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a call left behind.
+
+    Attributes:
+        store: the store's folder.
+        labels: the label version written, if any.
+        content_hash: of the store after it.
+        ledger, ledger_path: where the time went, and the file that keeps it.
+        quarantined: (table, sample) that could not be used, those of earlier calls included.
+        warnings: what else people should know.
+    """
+
+    store: Path
+    labels: str | None
+    content_hash: str
+    ledger: Ledger
+    ledger_path: Path
+    quarantined: tuple[tuple[str, Quarantined], ...]
+    warnings: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready."""
+        return {
+            "store": str(self.store),
+            "labels": self.labels,
+            "content_hash": self.content_hash,
+            "quarantined": [{"table": table, **asdict(entry)} for table, entry in self.quarantined],
+            "warnings": list(self.warnings),
+            "ledger": self.ledger.to_dict(),
+        }
+
+
+def ingest(
+    source: Path,
+    out: Path,
+    config: RunConfig,
+    existing: Existing = Existing.REFUSE,
+    sequence: str | None = None,
+    observer: Observer | None = None,
+) -> Outcome:
+    """Reads a drive log into a store; ground truth in it becomes the label version ``ground_truth``.
+
+    Raises:
+        SourceError: the log cannot be read.
+        UsageError: ``source`` holds several sequences and none was named, or ``out`` was made from another one.
+        StoreError: ``out`` exists (unless resumed or overwritten) or cannot be written.
+    """
+    session = _Session.ingesting(source, out, config, existing, sequence, observer)
+    with session.store.writer_lock():
+        session.ingest()
+        return session.outcome()
+
+
+def prelabel(out: Path, config: RunConfig, observer: Observer | None = None) -> Outcome:
+    """Detects 2D boxes in every camera of a store with the configured weights.
+
+    Raises:
+        UsageError: there are neither weights nor imported detections, or a setting does not fit the weights.
+        ModelFileError: the weights cannot be used.
+    """
+    session = _Session(SequenceStore.open(out), config, observer)
+    with session.store.writer_lock():
+        _, tasks = plan_detect(session.store, config, session.warnings)
+        session.execute(tasks)
+        return session.outcome()
+
+
+def lift(out: Path, config: RunConfig, observer: Observer | None = None) -> Outcome:
+    """Makes cuboids of the newest 2D detections and the lidar."""
+    session = _Session(SequenceStore.open(out), config, observer)
+    with session.store.writer_lock():
+        _, tasks = plan_lift(session.store, config, latest_run(session.store, "detect"), [], session.warnings)
+        session.execute(tasks)
+        return session.outcome()
+
+
+def track(out: Path, config: RunConfig, observer: Observer | None = None) -> Outcome:
+    """Tracks the newest cuboids and the 2D detections under them, smooths the tracks, writes a label version."""
+    session = _Session(SequenceStore.open(out), config, observer)
+    with session.store.writer_lock():
+        lifted = latest_run(session.store, "lift")
+        session.labels, tasks = plan_track(session.store, config, lifted, [])
+        session.execute(tasks)
+        return session.outcome()
+
+
+def run(
+    source: Path,
+    out: Path,
+    config: RunConfig,
+    existing: Existing = Existing.REFUSE,
+    sequence: str | None = None,
+    observer: Observer | None = None,
+) -> Outcome:
+    """All stages, from a drive log to a label version; see :func:`ingest`, :func:`prelabel`, :func:`track`."""
+    if config.model is None and config.detections2d is None:
+        raise UsageError("nothing says where 2D boxes come from; give --model WEIGHTS (or --detections2d FOLDER)")
+    session = _Session.ingesting(source, out, config, existing, sequence, observer)
+    with session.store.writer_lock():
+        session.ingest()
+        detected, detect_tasks = plan_detect(session.store, config, session.warnings)
+        lifted, lift_tasks = plan_lift(session.store, config, detected, detect_tasks, session.warnings)
+        session.labels, track_tasks = plan_track(session.store, config, lifted, [*detect_tasks, *lift_tasks])
+        session.execute([*detect_tasks, *lift_tasks, *track_tasks])
+        return session.outcome()
+
+
+class _Session:
+    """One call's work on one store."""
+
+    def __init__(self, store: SequenceStore, config: RunConfig, observer: Observer | None) -> None:
+        self.store = store
+        self.labels: str | None = None
+        self.warnings: list[str] = []
+        self._config = config
+        self._observer = observer
+        self._finished: list[Finished] = []
+        self._started_s = time.perf_counter()
+        self._source: tuple[Path, str] | None = None
+
+    @classmethod
+    def ingesting(
+        cls,
+        source: Path,
+        out: Path,
+        config: RunConfig,
+        existing: Existing,
+        sequence: str | None,
+        observer: Observer | None,
+    ) -> _Session:
+        """A session on the store of a source, which is created unless it is there and may be resumed."""
+        drive = open_sequence(source, sequence)
+        if existing is Existing.OVERWRITE:
+            SequenceStore.remove(out)
+        if existing is Existing.RESUME and out.exists():
+            store = SequenceStore.open(out)
+            if not store.was_made_from(drive.info):
+                raise UsageError(f"{out} was not made from {source} ({drive.info.name}); give its own --out")
+        else:
+            store = SequenceStore.create(out, drive.info)
+        session = cls(store, config, observer)
+        session.warnings.extend(drive.warnings)
+        session._source = (source, drive.info.name)
+        return session
+
+    def ingest(self) -> None:
+        """Commits what the store lacks of its source, ground truth last."""
+        assert self._source is not None
+        source, name = self._source
+        self.store.clean()
+        self.execute(plan_ingest(self.store, source, name, self._config.chunk_frames))
+        write_ground_truth(self.store, open_sequence(source, name))
+
+    def execute(self, tasks: Sequence[Task]) -> None:
+        """Runs tasks on this call's workers."""
+        if not tasks:
+            return
+        if self._observer:
+            self._observer.planned(list(tasks))
+        with ThreadPoolExecutor(self._config.workers, thread_name_prefix="fleetlabel") as executor:
+            on_finished = self._observer.finished if self._observer else None
+            in_flight = self._config.workers
+            self._finished += execute(tasks, executor, in_flight=in_flight, on_finished=on_finished)
+
+    def outcome(self) -> Outcome:
+        """What this call did; writes its ledger beside the store."""
+        wall_s = time.perf_counter() - self._started_s
+        info = self.store.info
+        ledger = make_ledger(info.name, info.n_frames, wall_s, self._config.workers, self._finished)
+        path = self.store.root.with_name(f"{self.store.root.stem}.ledger.json")
+        ledger.write(path)
+        described = describe(self.store)
+        quarantined = [
+            (table.path, entry)
+            for table in described.tables
+            if table.quarantined
+            for record in self.store.table(table.path).records()
+            for entry in record.quarantined
+        ]
+        return Outcome(
+            self.store.root, self.labels, described.content_hash, ledger, path, tuple(quarantined), tuple(self.warnings)
+        )
