@@ -1,0 +1,177 @@
+"""What goes into a tracker and what comes out: columns of boxes, one row per box, sorted by frame."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from enum import IntEnum
+from typing import Any, Self
+
+import numpy as np
+
+from fleetlabel.geometry.arrays import F64, I16, I32, I64, U8, AnyArray
+
+
+class Status(IntEnum):
+    """How the box of a track row came about."""
+
+    matched = 0
+    coasted = 1
+    interpolated = 2
+    smoothed = 3
+    human = 4
+
+
+@dataclass(frozen=True, slots=True)
+class _Columns:
+    """Columns of equal length sorted by frame; children list them with their dtype and width in ``_layout``."""
+
+    def __post_init__(self) -> None:
+        n = len(np.atleast_1d(getattr(self, fields(self)[0].name)))
+        for name, (dtype, width) in self._layout().items():
+            column = np.asarray(getattr(self, name), dtype=dtype)
+            shape = (n,) if width == 0 else (n, width)
+            if column.size == 0 and n == 0:
+                column = column.reshape(shape)
+            if column.shape != shape:
+                raise ValueError(f"{type(self).__name__}.{name} has shape {column.shape}, expected {shape}")
+            object.__setattr__(self, name, np.ascontiguousarray(column))
+        frame: I32 = getattr(self, "frame")  # noqa: B009 - every child has it
+        if n and bool(np.any(np.diff(frame) < 0)):
+            row = int(np.argmax(np.diff(frame) < 0)) + 1
+            raise ValueError(
+                f"{type(self).__name__} row {row} has frame {frame[row]} after frame {frame[row - 1]}; "
+                "expected rows sorted by frame: sort them with numpy.argsort(frame, kind='stable')"
+            )
+
+    @classmethod
+    def _layout(cls) -> dict[str, tuple[Any, int]]:
+        raise NotImplementedError
+
+    @classmethod
+    def empty(cls) -> Self:
+        """No rows."""
+        return cls(**{name: np.empty((0, w) if w else 0, dtype=t) for name, (t, w) in cls._layout().items()})
+
+    def take(self, rows: AnyArray) -> Self:
+        """The rows named by an index array, a mask or a slice; must stay sorted by frame."""
+        return type(self)(**{name: getattr(self, name)[rows] for name in self._layout()})
+
+    @classmethod
+    def concatenate(cls, parts: list[Self]) -> Self:
+        """All rows of ``parts``, stably sorted by frame."""
+        if not parts:
+            return cls.empty()
+        columns = {name: np.concatenate([getattr(part, name) for part in parts]) for name in cls._layout()}
+        order = np.argsort(columns["frame"], kind="stable")
+        return cls(**{name: column[order] for name, column in columns.items()})
+
+    def __len__(self) -> int:
+        return len(getattr(self, fields(self)[0].name))
+
+
+@dataclass(frozen=True, slots=True)
+class Detections2D(_Columns):
+    """Boxes found in pictures, before anyone knows which belong together.
+
+    Attributes:
+        frame: (N,) int32, index into the timestamps of the chunk, ascending.
+        xyxy_px: (N, 4) float64, pixel edges, x2 and y2 exclusive.
+        score: (N,) float64, the detector's confidence, 0-1.
+        class_id: (N,) int16.
+    """
+
+    frame: I32
+    xyxy_px: F64
+    score: F64
+    class_id: I16
+
+    @classmethod
+    def _layout(cls) -> dict[str, tuple[Any, int]]:
+        return {"frame": (np.int32, 0), "xyxy_px": (np.float64, 4), "score": (np.float64, 0), "class_id": (np.int16, 0)}
+
+
+@dataclass(frozen=True, slots=True)
+class Detections3D(_Columns):
+    """Upright cuboids, in the world frame where ego poses are known and in the ego frame where they are not.
+
+    Attributes:
+        frame: (N,) int32, index into the timestamps of the chunk, ascending.
+        center_m: (N, 3) float64.
+        size_lwh_m: (N, 3) float64, length along x of the box, width along y, height along z.
+        yaw_rad: (N,) float64, heading about z, 0 along x.
+        score: (N,) float64, the detector's confidence, 0-1.
+        class_id: (N,) int16.
+    """
+
+    frame: I32
+    center_m: F64
+    size_lwh_m: F64
+    yaw_rad: F64
+    score: F64
+    class_id: I16
+
+    @classmethod
+    def _layout(cls) -> dict[str, tuple[Any, int]]:
+        f8 = np.float64
+        return {
+            "frame": (np.int32, 0), "center_m": (f8, 3), "size_lwh_m": (f8, 3), "yaw_rad": (f8, 0),
+            "score": (f8, 0), "class_id": (np.int16, 0),
+        }  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Tracks2D(_Columns):
+    """Boxes with identities.
+
+    Attributes:
+        frame: (N,) int32, ascending.
+        track_id: (N,) int64, from 1, unique within one tracker.
+        xyxy_px: (N, 4) float64; of a matched row, the detection's own box.
+        score: (N,) float64, of the detection; of a row without one, of the track's last detection.
+        class_id: (N,) int16, the track's class: the majority of its detections so far, by score.
+        detection: (N,) int64, row of the detections given, -1 where there is none.
+        status: (N,) uint8, :class:`Status`.
+    """
+
+    frame: I32
+    track_id: I64
+    xyxy_px: F64
+    score: F64
+    class_id: I16
+    detection: I64
+    status: U8
+
+    @classmethod
+    def _layout(cls) -> dict[str, tuple[Any, int]]:
+        return {
+            "frame": (np.int32, 0), "track_id": (np.int64, 0), "xyxy_px": (np.float64, 4), "score": (np.float64, 0),
+            "class_id": (np.int16, 0), "detection": (np.int64, 0), "status": (np.uint8, 0),
+        }  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Tracks3D(_Columns):
+    """Cuboids with identities and velocities; columns as in :class:`Detections3D` and :class:`Tracks2D`.
+
+    ``velocity_mps`` (N, 3) float64 is in the frame of the boxes.
+    """
+
+    frame: I32
+    track_id: I64
+    center_m: F64
+    size_lwh_m: F64
+    yaw_rad: F64
+    velocity_mps: F64
+    score: F64
+    class_id: I16
+    detection: I64
+    status: U8
+
+    @classmethod
+    def _layout(cls) -> dict[str, tuple[Any, int]]:
+        f8 = np.float64
+        return {
+            "frame": (np.int32, 0), "track_id": (np.int64, 0), "center_m": (f8, 3), "size_lwh_m": (f8, 3),
+            "yaw_rad": (f8, 0), "velocity_mps": (f8, 3), "score": (f8, 0), "class_id": (np.int16, 0),
+            "detection": (np.int64, 0), "status": (np.uint8, 0),
+        }  # fmt: skip
