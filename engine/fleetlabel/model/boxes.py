@@ -131,6 +131,20 @@ class Boxes:
         """The same boxes with some columns exchanged."""
         return self.from_columns(self.class_names, self.columns() | columns)
 
+    def with_class_names(self, class_names: Sequence[str]) -> Self:
+        """The same boxes counted by another list of class names.
+
+        Raises:
+            ValueError: a class that some box has is not in the list.
+        """
+        present = np.unique(self.class_id)
+        lost = [self.class_names[i] for i in present if self.class_names[i] not in class_names]
+        if lost:
+            raise ValueError(f"boxes of classes {lost} cannot be counted by {list(class_names)}")
+        place = np.zeros(len(self.class_names), dtype=np.int16)
+        place[present] = [list(class_names).index(self.class_names[i]) for i in present]
+        return self.from_columns(class_names, self.columns() | {"class_id": place[self.class_id]})
+
     def frame_ptr(self, n_frames: int) -> I64:
         """Offsets (n_frames + 1,): rows ``ptr[f]:ptr[f + 1]`` are those of frame f."""
         return np.searchsorted(self.frame, np.arange(n_frames + 1)).astype(np.int64)

@@ -15,9 +15,9 @@ from fleetlabel.engine.pipeline.config import RunConfig
 from fleetlabel.engine.pipeline.detecting import plan_detect
 from fleetlabel.engine.pipeline.driver import Finished, Task, execute
 from fleetlabel.engine.pipeline.ingesting import plan_ingest
+from fleetlabel.engine.pipeline.labelling import plan_track
 from fleetlabel.engine.pipeline.ledger import Ledger, make_ledger
 from fleetlabel.engine.pipeline.lifting import plan_lift
-from fleetlabel.engine.pipeline.tracking import plan_track
 from fleetlabel.model.errors import UsageError
 from fleetlabel.store import Quarantined, SequenceStore, describe
 from fleetlabel.store.runs import latest_run
@@ -123,7 +123,8 @@ def track(out: Path, config: RunConfig, observer: Observer | None = None) -> Out
     session = _Session(SequenceStore.open(out), config, observer)
     with session.store.writer_lock():
         lifted = latest_run(session.store, "lift")
-        session.labels, tasks = plan_track(session.store, config, lifted, [])
+        detected = latest_run(session.store, "detect")
+        session.labels, tasks = plan_track(session.store, config, detected, lifted, [])
         session.execute(tasks)
         return session.outcome()
 
@@ -144,7 +145,9 @@ def run(
         session.ingest()
         detected, detect_tasks = plan_detect(session.store, config, session.warnings)
         lifted, lift_tasks = plan_lift(session.store, config, detected, detect_tasks, session.warnings)
-        session.labels, track_tasks = plan_track(session.store, config, lifted, [*detect_tasks, *lift_tasks])
+        session.labels, track_tasks = plan_track(
+            session.store, config, detected, lifted, [*detect_tasks, *lift_tasks]
+        )
         session.execute([*detect_tasks, *lift_tasks, *track_tasks])
         return session.outcome()
 

@@ -1,0 +1,96 @@
+"""Commands that look at a store: ``info``, ``verify``, ``export``, ``eval``."""
+
+from __future__ import annotations
+
+import json
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from fleetlabel.engine.cli import options as opt
+from fleetlabel.engine.cli.progress import part_bar
+from fleetlabel.store import SequenceStore
+from fleetlabel.store import describe as describe_store
+from fleetlabel.store import verify as verify_store
+
+Version = Annotated[str | None, typer.Option("--labels", help="Which label version. [the newest]")]
+
+
+class ExportFormat(StrEnum):
+    """Formats that labels can be written in."""
+
+    KITTI = "kitti"
+
+
+def info(store: opt.StoreArg, as_json: opt.Json = False) -> None:
+    """Tell what a store holds, with a content hash over everything committed."""
+    described = describe_store(SequenceStore.open(store))
+    if as_json:
+        print(json.dumps(described.to_dict(), indent=1))
+        return
+    console = Console(highlight=False, soft_wrap=True)
+    sensors = ", ".join(f"{sensor['name']} ({sensor['kind']})" for sensor in described.sensors)
+    console.print(f"{described.name}: {described.frames} frames, {described.bytes_on_disk / 1e6:,.1f} MB", markup=False)
+    console.print(f"sensors: {sensors}", markup=False)
+    console.print(f"labels: {', '.join(described.label_versions) or 'none'}", markup=False)
+    table = Table("table", "samples", "parts", "rows", "quarantined", box=None, header_style="bold")
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for line in described.tables:
+        samples = f"{line.committed:,}" + ("" if line.committed == line.samples else f" of {line.samples:,}")
+        table.add_row(line.path, samples, str(line.parts), f"{line.rows:,}", str(line.quarantined or ""))
+    console.print(table)
+    console.print(f"content hash: {described.content_hash}")
+
+
+def verify(store: opt.StoreArg, as_json: opt.Json = False) -> None:
+    """Read and hash all committed data again; exits 1 if any of it changed."""
+    opened = SequenceStore.open(store)
+    parts = sum(table.parts for table in describe_store(opened).tables)
+    with part_bar(parts, "verify") as bar:
+        problems = verify_store(opened, lambda *_: bar.advance(bar.task_ids[0]))
+    if as_json:
+        print(json.dumps({"parts": parts, "problems": problems}, indent=1))
+    else:
+        for problem in problems:
+            print(problem)
+        print(f"{store}: {parts} parts read, {len(problems)} damaged")
+    if problems:
+        raise typer.Exit(1)
+
+
+def export(
+    store: opt.StoreArg,
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="FOLDER", help="Where to write.", show_default=False)],
+    format: Annotated[ExportFormat, typer.Option("--format", "-f", help="Format to write.")] = ExportFormat.KITTI,
+    labels: Version = None,
+) -> None:
+    """Write a label version in another tool's format."""
+    from fleetlabel.engine.export import export_kitti
+
+    opened = SequenceStore.open(store)
+    version = labels or opened.latest_labels().name
+    exporters = {ExportFormat.KITTI: export_kitti}
+    for line in exporters[format](opened, version, out):
+        print(line)
+
+
+def evaluate(
+    store: opt.StoreArg,
+    labels: Version = None,
+    rules: Annotated[str, typer.Option(help="visible: objects a sensor could see; kitti: KITTI's rules.")] = "visible",
+    as_json: opt.Json = False,
+) -> None:
+    """Measure a label version against the source's ground truth."""
+    from fleetlabel.engine.evaluate import evaluate as evaluate_store
+
+    opened = SequenceStore.open(store)
+    report = evaluate_store(opened, labels or opened.latest_labels().name, rules=rules)
+    if as_json:
+        print(json.dumps(report.to_dict(), indent=1))
+    else:
+        report.print(Console(highlight=False, soft_wrap=True))

@@ -1,0 +1,142 @@
+"""Stage ``lift``: cuboids from 2D detections and lidar, or from another detector's files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from fleetlabel.engine.ingest import import_detections3d
+from fleetlabel.engine.lift import CameraView, LidarPoints, LiftConfig, lift_frame
+from fleetlabel.engine.pipeline.config import RunConfig
+from fleetlabel.engine.pipeline.driver import Task, TaskResult
+from fleetlabel.engine.pipeline.identity import file_hash
+from fleetlabel.engine.pipeline.ranges import chunks, overlapping
+from fleetlabel.geometry import quaternion, se3
+from fleetlabel.model.boxes import Boxes2D, Boxes3D, Source
+from fleetlabel.model.sensors import SensorKind
+from fleetlabel.store import LidarReader, SequenceStore
+from fleetlabel.store.runs import Run, declare_run
+from fleetlabel.store.sequence import part_of
+
+STAGE = "lift"
+ALGORITHM_VERSION = 1
+
+
+def plan_lift(
+    store: SequenceStore, config: RunConfig, detected: Run, detecting: Sequence[Task], warnings: list[str]
+) -> tuple[Run, list[Task]]:
+    """The run of this stage on top of ``detected``, and a task for each range of frames that it lacks.
+
+    Args:
+        detecting: tasks still to be done of the detect stage; each lift task waits for those of its frames.
+        warnings: what the user should know is appended.
+    """
+    if config.detections3d is not None:
+        return _plan_import(store, config.detections3d, warnings)
+    if not store.info.of_kind(SensorKind.LIDAR):
+        warnings.append("there is no lidar, so there will be no cuboids; --detections3d imports another detector's")
+    identity = {"algorithm_version": ALGORITHM_VERSION, "config": config.lift.model_dump(mode="json")}
+    run = declare_run(store, STAGE, identity, {"detect": detected.run_id})
+    cameras = [camera.name for camera in store.info.of_kind(SensorKind.CAMERA)]
+    class_names = detected.identity["class_names"]
+    table = store.declare_boxes(run.table_path("all"), tuple(class_names), cameras=cameras)
+    tasks = [
+        Task(
+            STAGE, "all", start, stop,
+            partial(_lift, store.root, detected.path, table.path, config.lift, start, stop),
+            overlapping(detecting, start, stop),
+        )
+        for start, stop in chunks(table, config.chunk_frames)
+    ]  # fmt: skip
+    return run, tasks
+
+
+def _lift(root: Path, detected: str, path: str, config: LiftConfig, start: int, stop: int) -> TaskResult:
+    store = SequenceStore.open(root)
+    cameras = [sensor.name for sensor in store.info.of_kind(SensorKind.CAMERA)]
+    found = {name: store.read_boxes(f"{detected}/{name}", Boxes2D, start, stop) for name in cameras}
+    lidars = [store.lidar(sensor.name) for sensor in store.info.of_kind(SensorKind.LIDAR)]
+    exposure_ns = {name: store.camera(name).timestamp_ns for name in cameras}
+    class_names = tuple(store.table(path).attributes["class_names"])
+    blocks, members = [Boxes3D.empty(class_names)], [np.empty((0, len(cameras)), dtype=np.int32)]
+    for frame in range(start, stop):
+        sweeps = [lidar for lidar in lidars if lidar.usable(frame)]
+        if not sweeps:
+            continue
+        time_ns = int(store.info.frame_timestamp_ns[frame])
+        points = LidarPoints.concatenate([_points(store, lidar, frame) for lidar in sweeps])
+        views = [_view(store, name, int(exposure_ns[name][frame]), _of_frame(found[name], frame)) for name in cameras]
+        lifted = lift_frame(points, views, store.info.trajectory.at(np.array([time_ns]))[0], time_ns, class_names, config)
+        n = len(lifted.score)
+        blocks.append(
+            Boxes3D(
+                class_names=class_names,
+                frame=np.full(n, frame),
+                timestamp_ns=np.full(n, time_ns),
+                class_id=lifted.class_id,
+                score=lifted.score,
+                source=np.full(n, Source.DETECTOR),
+                detection=np.arange(n),
+                center_m=lifted.center_m,
+                size_lwh_m=lifted.size_lwh_m,
+                q_wxyz=quaternion.from_yaw(lifted.yaw_rad),
+                n_points=lifted.n_points,
+            )
+        )
+        members.append(lifted.detection_by_view)
+    boxes = Boxes3D.concatenate(blocks)
+    extra = {"detection_by_camera": np.concatenate(members)}
+    store.table(path).write(start, part_of(boxes, start, stop, store.info.frame_timestamp_ns[start:stop], extra))
+    return TaskResult(frames=stop - start, boxes=len(boxes))
+
+
+def _points(store: SequenceStore, lidar: LidarReader, frame: int) -> LidarPoints:
+    sweep = lidar.sweep(frame)
+    pose = store.info.trajectory.at(np.array([sweep.timestamp_ns]))[0] @ lidar.sensor.ego_from_sensor
+    n = len(sweep.points)
+    return LidarPoints(
+        points_world=sweep.points_world(lidar.sensor, store.info.trajectory),
+        timestamp_ns=sweep.point_timestamp_ns,
+        lidar=np.zeros(n, dtype=np.int16),
+        origin_world=pose[None, :3, 3],
+    )
+
+
+def _view(store: SequenceStore, camera: str, exposure_ns: int, boxes: Boxes2D) -> CameraView:
+    sensor = store.info.sensor(camera)
+    assert sensor.camera is not None
+    world_from_camera = store.info.trajectory.at(np.array([exposure_ns]))[0] @ sensor.ego_from_sensor
+    return CameraView(
+        camera=sensor.camera,
+        camera_from_world=se3.invert(world_from_camera),
+        timestamp_ns=exposure_ns,
+        xyxy_px=boxes.xyxy_px,
+        score=boxes.score.astype(np.float64),
+        class_id=boxes.class_id.astype(np.int64),
+    )
+
+
+def _of_frame(boxes: Boxes2D, frame: int) -> Boxes2D:
+    low, high = np.searchsorted(boxes.frame, (frame, frame + 1))
+    return boxes.take(slice(int(low), int(high)))
+
+
+def _plan_import(store: SequenceStore, folder: Path, warnings: list[str]) -> tuple[Run, list[Task]]:
+    imported = import_detections3d(folder, store.info)
+    identity = {"imported_sha256": file_hash(folder), "class_names": list(imported.class_names)}
+    run = declare_run(store, STAGE, {"algorithm_version": ALGORITHM_VERSION, **identity})
+    table = store.declare_boxes(run.table_path("all"), imported.class_names, cameras=[])
+    if not len(imported):
+        warnings.append(f"{folder} holds no cuboids for {store.info.name}")
+    work = partial(_write_imported, store.root, table.path, imported)
+    return run, [Task(STAGE, "all", start, stop, partial(work, start, stop)) for start, stop in table.missing()]
+
+
+def _write_imported(root: Path, path: str, boxes: Boxes3D, start: int, stop: int) -> TaskResult:
+    store = SequenceStore.open(root)
+    mine = boxes.take((boxes.frame >= start) & (boxes.frame < stop))
+    store.table(path).write(start, part_of(mine, start, stop, store.info.frame_timestamp_ns[start:stop]))
+    return TaskResult(frames=stop - start, boxes=len(mine))

@@ -1,0 +1,244 @@
+"""Stages ``track2d`` and ``track3d``: identities frame by frame, exact however the frames are cut into tasks.
+
+A tracker's state is committed with each part and handed to the task of the next one. The chains of the cameras and
+of the world are independent of one another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from fleetlabel.engine.pipeline.config import RunConfig
+from fleetlabel.engine.pipeline.driver import Task, TaskResult
+from fleetlabel.engine.pipeline.ranges import chunks, overlapping
+from fleetlabel.geometry import quaternion
+from fleetlabel.geometry.arrays import I64, AnyArray
+from fleetlabel.model.boxes import Boxes2D, Boxes3D, Source
+from fleetlabel.model.sensors import SensorKind
+from fleetlabel.store import SampleStatus, SequenceStore, Table
+from fleetlabel.store.part import Part
+from fleetlabel.store.runs import Run, declare_run
+from fleetlabel.store.sequence import part_of
+from fleetlabel.trackers import (
+    Detections2D,
+    Detections3D,
+    Status,
+    Tracker2D,
+    Tracker2DConfig,
+    Tracker3D,
+    Tracker3DConfig,
+    Tracks2D,
+    Tracks3D,
+)
+
+ALGORITHM_VERSION = 1
+
+# What a tracker's row is called in a label: a matched row is the detector's own box.
+SOURCE_OF_STATUS = np.zeros(len(Status), dtype=np.uint8)
+SOURCE_OF_STATUS[Status.matched] = Source.DETECTOR
+SOURCE_OF_STATUS[Status.coasted] = Source.TRACKER
+SOURCE_OF_STATUS[Status.interpolated] = Source.INTERPOLATED
+SOURCE_OF_STATUS[Status.smoothed] = Source.SMOOTHED
+SOURCE_OF_STATUS[Status.human] = Source.HUMAN
+
+
+def plan_track2d(
+    store: SequenceStore, config: RunConfig, detected: Run, pending: Sequence[Task]
+) -> tuple[Run, list[Task]]:
+    """The run of this stage on ``detected``, and a chain of tasks for each camera.
+
+    Args:
+        pending: tasks still to be done of the detect stage.
+    """
+    identity = {"algorithm_version": ALGORITHM_VERSION, "config": asdict(config.track.tracker2d)}
+    run = declare_run(store, "track2d", identity, {"detect": detected.run_id})
+    tasks: list[Task] = []
+    for camera in store.info.of_kind(SensorKind.CAMERA):
+        detections = store.table(detected.table_path(camera.name))
+        table = store.declare_boxes(run.table_path(camera.name), tuple(detections.attributes["class_names"]))
+        mine = [task for task in pending if task.stage == "detect" and task.sensor == camera.name]
+        work = partial(_track2d, store.root, detections.path, table.path, camera.name, config.track.tracker2d)
+        tasks += _chain("track2d", camera.name, chunks(table, config.chunk_frames), work, mine)
+    return run, tasks
+
+
+def plan_track3d(
+    store: SequenceStore, config: RunConfig, lifted: Run, pending: Sequence[Task]
+) -> tuple[Run, list[Task]]:
+    """The run of this stage on ``lifted``, and its chain of tasks.
+
+    Args:
+        pending: tasks still to be done of the lift stage.
+    """
+    identity = {"algorithm_version": ALGORITHM_VERSION, "config": asdict(config.track.tracker3d)}
+    run = declare_run(store, "track3d", identity, {"lift": lifted.run_id})
+    cuboids = store.table(lifted.table_path("all"))
+    table = store.declare_boxes(run.table_path("all"), tuple(cuboids.attributes["class_names"]))
+    mine = [task for task in pending if task.stage == "lift"]
+    work = partial(_track3d, store.root, cuboids.path, table.path, config.track.tracker3d)
+    return run, _chain("track3d", "all", chunks(table, config.chunk_frames), work, mine)
+
+
+def _chain(
+    stage: str,
+    sensor: str,
+    ranges: Sequence[tuple[int, int]],
+    work: partial[TaskResult],
+    pending: Sequence[Task],
+) -> list[Task]:
+    tasks: list[Task] = []
+    for start, stop in ranges:
+        after = (*tasks[-1:], *overlapping(pending, start, stop))
+        tasks.append(Task(stage, sensor, start, stop, partial(work, start, stop), after))
+    return tasks
+
+
+def _track2d(
+    root: Path, detections: str, path: str, camera: str, config: Tracker2DConfig, start: int, stop: int
+) -> TaskResult:
+    store = SequenceStore.open(root)
+    table = store.table(path)
+    found = store.read_boxes(detections, Boxes2D, start, stop)
+    # The clock of a frame without a picture is not the camera's: the tracker sees exposures only.
+    sensor = store.table(f"sensors/{camera}").read(start, stop, columns=("timestamp_ns", "status")).samples
+    exposed = np.flatnonzero(sensor["status"] == SampleStatus.OK).astype(np.int32)
+    tracker = Tracker2D.from_state(config, _checkpoint(table, start)) if start else Tracker2D(config)
+    rows = tracker.run(sensor["timestamp_ns"][exposed], detections2d(found, exposed, start))
+    frame = (exposed + start)[rows.frame]
+    boxes = boxes_of_tracks2d(rows, found, frame, sensor["timestamp_ns"][frame - start])
+    _commit(table, start, part_of(boxes, start, stop, sensor["timestamp_ns"]), tracker.state())
+    return TaskResult(frames=stop - start, boxes=len(boxes))
+
+
+def _track3d(
+    root: Path, cuboids: str, path: str, config: Tracker3DConfig, start: int, stop: int
+) -> TaskResult:
+    store = SequenceStore.open(root)
+    table = store.table(path)
+    found = store.read_boxes(cuboids, Boxes3D, start, stop)
+    times = store.info.frame_timestamp_ns[start:stop]
+    tracker = Tracker3D.from_state(config, _checkpoint(table, start)) if start else Tracker3D(config)
+    rows = tracker.run(times, detections3d(found, start))
+    boxes = boxes_of_tracks3d(rows, found, rows.frame + start, times[rows.frame])
+    _commit(table, start, part_of(boxes, start, stop, times), tracker.state())
+    return TaskResult(frames=stop - start, boxes=len(boxes))
+
+
+def detections2d(found: Boxes2D, exposed: AnyArray, start: int) -> Detections2D:
+    """Detector's boxes as a tracker takes them; frames count the exposed ones of the chunk from ``start``."""
+    return Detections2D(
+        frame=np.searchsorted(exposed, found.frame - start).astype(np.int32),
+        xyxy_px=found.xyxy_px,
+        score=found.score.astype(np.float64),
+        class_id=found.class_id,
+    )
+
+
+def detections3d(found: Boxes3D, start: int) -> Detections3D:
+    """Cuboids as a tracker takes them, upright in the world; frames count from ``start``."""
+    return Detections3D(
+        frame=found.frame - np.int32(start),
+        center_m=found.center_m,
+        size_lwh_m=found.size_lwh_m,
+        yaw_rad=quaternion.yaw_of(found.q_wxyz),
+        score=found.score.astype(np.float64),
+        class_id=found.class_id,
+    )
+
+
+def boxes_of_tracks2d(rows: Tracks2D, found: Boxes2D, frame: AnyArray, timestamp_ns: I64) -> Boxes2D:
+    """Track rows as boxes; ``frame`` and ``timestamp_ns`` are those of the sequence, per row."""
+    return Boxes2D(
+        class_names=found.class_names,
+        frame=frame,
+        timestamp_ns=timestamp_ns,
+        class_id=rows.class_id,
+        score=rows.score,
+        track_id=rows.track_id,
+        source=SOURCE_OF_STATUS[rows.status],
+        detection=row_in_frame(rows.detection, found),
+        xyxy_px=rows.xyxy_px,
+    )
+
+
+def boxes_of_tracks3d(rows: Tracks3D, found: Boxes3D, frame: AnyArray, timestamp_ns: I64) -> Boxes3D:
+    """Track rows as cuboids; ``frame`` and ``timestamp_ns`` are those of the sequence, per row."""
+    matched = rows.detection >= 0
+    n_points = np.full(len(rows), -1, dtype=np.int32)
+    n_points[matched] = found.n_points[rows.detection[matched]]
+    return Boxes3D(
+        class_names=found.class_names,
+        frame=frame,
+        timestamp_ns=timestamp_ns,
+        class_id=rows.class_id,
+        score=rows.score,
+        track_id=rows.track_id,
+        source=SOURCE_OF_STATUS[rows.status],
+        detection=row_in_frame(rows.detection, found),
+        center_m=rows.center_m,
+        size_lwh_m=rows.size_lwh_m,
+        q_wxyz=quaternion.from_yaw(rows.yaw_rad),
+        velocity_mps=rows.velocity_mps,
+        n_points=n_points,
+    )
+
+
+def tracks2d_of(boxes: Boxes2D, found: Boxes2D, exposed: AnyArray) -> Tracks2D:
+    """The inverse of :func:`boxes_of_tracks2d` for a whole sequence of ``exposed`` frames."""
+    return Tracks2D(
+        frame=np.searchsorted(exposed, boxes.frame).astype(np.int32),
+        track_id=boxes.track_id,
+        xyxy_px=boxes.xyxy_px,
+        score=boxes.score.astype(np.float64),
+        class_id=boxes.class_id,
+        detection=_row_in_block(boxes, found),
+        status=_status(boxes),
+    )
+
+
+def tracks3d_of(boxes: Boxes3D, found: Boxes3D) -> Tracks3D:
+    """The inverse of :func:`boxes_of_tracks3d` for a whole sequence."""
+    return Tracks3D(
+        frame=boxes.frame,
+        track_id=boxes.track_id,
+        center_m=boxes.center_m,
+        size_lwh_m=boxes.size_lwh_m,
+        yaw_rad=quaternion.yaw_of(boxes.q_wxyz),
+        velocity_mps=boxes.velocity_mps.astype(np.float64),
+        score=boxes.score.astype(np.float64),
+        class_id=boxes.class_id,
+        detection=_row_in_block(boxes, found),
+        status=_status(boxes),
+    )
+
+
+def _status(boxes: Boxes2D | Boxes3D) -> AnyArray:
+    return np.where(boxes.source == Source.DETECTOR, Status.matched, Status.coasted).astype(np.uint8)
+
+
+def _row_in_block(boxes: Boxes2D | Boxes3D, found: Boxes2D | Boxes3D) -> I64:
+    """Rows within frames as rows of the whole block ``found``; -1 stays -1."""
+    first = np.searchsorted(found.frame, boxes.frame)
+    return np.where(boxes.detection >= 0, first + boxes.detection, -1).astype(np.int64)
+
+
+def row_in_frame(detection: I64, found: Boxes2D | Boxes3D) -> AnyArray:
+    """Rows of a block as rows within their frames, which do not depend on where blocks are cut; -1 stays -1."""
+    first = np.searchsorted(found.frame, found.frame)
+    local = np.append(np.arange(len(found)) - first, -1)
+    return local[detection].astype(np.int32)
+
+
+def _checkpoint(table: Table, start: int) -> Mapping[str, AnyArray]:
+    """The tracker's state where the part before ``start`` ended."""
+    before = next(record for record in table.records() if record.stop == start)
+    return table.read_part(before).state
+
+
+def _commit(table: Table, start: int, part: Part, state: Mapping[str, AnyArray]) -> None:
+    table.write(start, Part(part.samples, part.counts, part.flat, state))
