@@ -73,7 +73,7 @@ def track_frames(
         first, last = frame_ptr[frame], frame_ptr[frame + 1]
         if clock[STARTED] == 1:
             elapsed_s = (now - clock[CLOCK_NS]) * 1e-9
-            n = _drop_expired(n, now, life, mean, var, real, whole)
+            n = _drop_expired(n, now, clock[CLOCK_NS], life, mean, var, real, whole)
             for i in range(n):
                 predict(mean[i], var[i], noise, _scale(mean[i, 0]), elapsed_s)
         need = n + last - first
@@ -209,11 +209,15 @@ def _update_track(
 
 
 @kernel
-def _drop_expired(n: int, now: int, life: Life, mean: F64, var: F64, real: F64, whole: I64) -> int:
+def _drop_expired(
+    n: int, now: int, previous: int, life: Life, mean: F64, var: F64, real: F64, whole: I64
+) -> int:
     kept = 0
     for i in range(n):
-        limit = life.tentative_coast_s if whole[i, TRACK_ID] == 0 else life.max_coast_s
-        if (now - whole[i, LAST_NS]) * 1e-9 > limit:
+        if (now - whole[i, LAST_NS]) * 1e-9 > life.max_coast_s:
+            continue
+        # An unconfirmed track had its chance in the frame before this one; how long ago that was is not its fault.
+        if whole[i, TRACK_ID] == 0 and (previous - whole[i, LAST_NS]) * 1e-9 > life.tentative_coast_s:
             continue
         if kept != i:
             mean[kept], var[kept], real[kept], whole[kept] = mean[i], var[i], real[i], whole[i]
