@@ -1,0 +1,125 @@
+"""Times of a sensor's samples: exact nanoseconds, and what to do with a clock that stands still or runs backwards."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+import numpy as np
+from fleetlabel.geometry.arrays import I64, Bool
+from fleetlabel.geometry.trajectory import Trajectory
+from fleetlabel.model.errors import SourceError
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Timeline:
+    """When a sensor measured.
+
+    Attributes:
+        timestamp_ns: (F,) int64, strictly increasing over the samples that have a time of their own.
+        faults: frame -> what is wrong with its time, in words; its ``timestamp_ns`` is a guess.
+    """
+
+    timestamp_ns: I64
+    faults: Mapping[int, str] = field(default_factory=dict)
+
+
+def nanoseconds(seconds: object) -> int | None:
+    """Exact int64 nanoseconds of a decimal number of seconds; None if it is no number, or none of this age."""
+    if isinstance(seconds, bool) or not isinstance(seconds, Decimal | float | int):
+        return None
+    value = Decimal(seconds)
+    if not value.is_finite() or abs(value) >= Decimal(9_000_000_000):
+        return None
+    return int((value * 1_000_000_000).to_integral_value())
+
+
+def timeline(times_ns: Sequence[int | None], known: Bool, where: str) -> Timeline:
+    """A sensor's times with the fewest samples blamed.
+
+    The samples on a longest strictly increasing run keep their times; each other one (a duplicate, or a jump back or
+    ahead) is a fault, and its time is interpolated over the frame number. Frames without an entry are interpolated
+    too, without a fault.
+
+    Args:
+        times_ns: (F,) time of each frame, None where the entry is no number.
+        known: (F,) which frames have an entry at all.
+        where: the file, for messages.
+
+    Raises:
+        SourceError: fewer than half of the entries are in order, so nobody can say which are right.
+    """
+    entries = np.flatnonzero(known)
+    usable = [int(frame) for frame in entries if times_ns[int(frame)] is not None]
+    values = [int(times_ns[frame] or 0) for frame in usable]
+    kept = [usable[row] for row in _longest_increasing(values)]
+    if not kept or 2 * len(kept) < len(entries):
+        raise SourceError(
+            f"{where}: only {len(kept)} of {len(entries)} timestamps are numbers in ascending order; "
+            "the sensor's clock cannot be trusted, so restore the file from the original log"
+        )
+    filled = fill_between(kept, [int(times_ns[frame] or 0) for frame in kept], len(times_ns))
+    faults = {
+        int(frame): _fault(times_ns, int(frame), where) for frame in np.setdiff1d(entries, np.array(kept))
+    }
+    return Timeline(filled, faults)
+
+
+def fill_between(frames: Sequence[int], values: Sequence[int], length: int) -> I64:
+    """Times (length,) int64 that are ``values`` at ``frames``, linear between them and, at the mean rate, beyond."""
+    if len(frames) == 1:
+        return values[0] + (np.arange(length) - frames[0]) * 100_000_000
+    base = values[0]
+    relative = np.array(values, dtype=np.int64) - base
+    at = np.arange(length)
+    step = round(int(relative[-1]) / (frames[-1] - frames[0]))
+    filled = base + np.round(np.interp(at, frames, relative.astype(np.float64))).astype(np.int64)
+    filled[at < frames[0]] = base + (at[at < frames[0]] - frames[0]) * step
+    filled[at > frames[-1]] = base + int(relative[-1]) + (at[at > frames[-1]] - frames[-1]) * step
+    filled[np.asarray(frames)] = base + relative
+    return filled
+
+
+def within_reach(times: Timeline, trajectory: Trajectory, frame_timestamp_ns: I64) -> Timeline:
+    """The timeline with faults for samples so far from all ego poses that nobody knows where they were taken."""
+    slack = trajectory.max_extrapolation_ns
+    first, last = int(trajectory.timestamp_ns[0]) - slack, int(trajectory.timestamp_ns[-1]) + slack
+    beyond = (times.timestamp_ns < first) | (times.timestamp_ns > last)
+    if not bool(beyond.any()):
+        return times
+    faults = dict(times.faults)
+    for frame in np.flatnonzero(beyond):
+        text = f"taken at {times.timestamp_ns[frame]} ns, more than {slack / 1e9:g} s from the nearest ego pose"
+        faults.setdefault(int(frame), text)
+    return Timeline(np.where(beyond, frame_timestamp_ns, times.timestamp_ns), faults)
+
+
+def _longest_increasing(values: Sequence[int]) -> list[int]:
+    """Rows of a longest strictly increasing subsequence (patience sorting, O(n log n))."""
+    tails: list[int] = []
+    ends: list[int] = []
+    before: list[int] = []
+    for row, value in enumerate(values):
+        place = bisect_left(tails, value)
+        before.append(ends[place - 1] if place else -1)
+        if place == len(tails):
+            tails.append(value)
+            ends.append(row)
+        else:
+            tails[place], ends[place] = value, row
+    rows = [ends[-1]] if ends else []
+    while rows and before[rows[-1]] >= 0:
+        rows.append(before[rows[-1]])
+    return rows[::-1]
+
+
+def _fault(times_ns: Sequence[int | None], frame: int, where: str) -> str:
+    time = times_ns[frame]
+    if time is None:
+        return f"{where}: the timestamp of frame {frame} is not a number"
+    twins = [other for other, value in enumerate(times_ns) if value == time and other != frame]
+    if twins:
+        return f"{where}: frame {frame} has the same timestamp as frame {twins[0]} ({time} ns)"
+    return f"{where}: the timestamp of frame {frame} ({time} ns) is out of order with the frames around it"

@@ -1,0 +1,71 @@
+"""All formats of drive logs, and which of them a folder is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from fleetlabel.engine.ingest.pandaset import PandaSet
+from fleetlabel.engine.ingest.source import SequenceSource, SourceFormat
+from fleetlabel.model.errors import SourceError, UsageError
+
+FORMATS: tuple[SourceFormat, ...] = (PandaSet(),)
+
+
+def recognise(path: Path) -> SourceFormat:
+    """The format of a drive log, found by looking at the folder.
+
+    Raises:
+        SourceError: it is none that we know; says what was looked for and what is there.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise SourceError(f"{path} does not exist; give the folder of a drive log")
+    if not path.is_dir():
+        raise SourceError(f"{path} is a file; give the folder of the drive log that it belongs to")
+    for candidate in FORMATS:
+        if candidate.matches(path):
+            return candidate
+    raise SourceError(_not_recognised(path))
+
+
+def list_sequences(path: Path) -> tuple[str, ...]:
+    """Names of the sequences in a drive log, sorted."""
+    return recognise(path).list_sequences(Path(path))
+
+
+def open_sequence(path: Path, name: str | None = None) -> SequenceSource:
+    """Opens a sequence of a drive log; reads metadata only.
+
+    Args:
+        name: which sequence; may be left out if there is only one.
+
+    Raises:
+        UsageError: there are several and none was named, or none of that name.
+        SourceError: this is no drive log that we know, or its metadata cannot be read.
+    """
+    path = Path(path)
+    found = recognise(path)
+    names = found.list_sequences(path)
+    if name is None and len(names) > 1:
+        raise UsageError(f"{path} has {len(names)} sequences: {', '.join(names)}; choose one with --sequence")
+    if not names:
+        raise SourceError(
+            f"{path} looks like {found.name} but has no sequence in it; expected {found.looks_for}"
+        )
+    if name is not None and name not in names:
+        raise UsageError(f"{path} has no sequence {name!r}; it has {', '.join(names)}")
+    return found.open_sequence(path, names[0] if name is None else name)
+
+
+def _not_recognised(path: Path) -> str:
+    entries = sorted(entry.name + ("/" if entry.is_dir() else "") for entry in path.iterdir())
+    shown = ", ".join(entries[:12]) + (f" and {len(entries) - 12} more" if len(entries) > 12 else "")
+    below = [
+        f"{child} looks like {candidate.name}: give that folder"
+        for child in sorted(entry for entry in path.iterdir() if entry.is_dir())[:50]
+        for candidate in FORMATS
+        if candidate.matches(child)
+    ]
+    looked_for = "; ".join(f"{candidate.name}: {candidate.looks_for}" for candidate in FORMATS)
+    found = f"it has {shown}" if entries else "it is empty"
+    return ". ".join([f"{path} is no drive log that FleetLabel knows. Looked for {looked_for}. Found: {found}", *below[:1]])
