@@ -5,7 +5,7 @@ sequence), each with fixed-size columns and a run of rows in flat columns (JPEG 
 in parts, one per task, and a part exists only once it is committed.
 """
 
-from fleetlabel.store.integrity import StoreInfo, TableInfo, describe, verify
+from fleetlabel.store.integrity import StoreInfo, TableInfo, describe, input_hash, verify
 from fleetlabel.store.part import Part
 from fleetlabel.store.readers import CameraReader, LidarReader
 from fleetlabel.store.sequence import LabelVersion, SequenceInfo, SequenceStore
@@ -25,5 +25,6 @@ __all__ = [
     "Table",
     "TableInfo",
     "describe",
+    "input_hash",
     "verify",
 ]

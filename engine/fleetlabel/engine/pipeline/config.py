@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import is_dataclass
+from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -13,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from fleetlabel.engine.detect import DetectConfig
 from fleetlabel.engine.lift import LiftConfig
 from fleetlabel.model.errors import UsageError
-from fleetlabel.trackers import Smoother2DConfig, Smoother3DConfig, Tracker2DConfig, Tracker3DConfig
+from fleetlabel.trackers import Smooth2DConfig, Smooth3DConfig, Tracker2DConfig, Tracker3DConfig
 
 
 class TrackConfig(BaseModel):
@@ -23,14 +25,25 @@ class TrackConfig(BaseModel):
 
     tracker2d: Tracker2DConfig = Tracker2DConfig()
     tracker3d: Tracker3DConfig = Tracker3DConfig()
-    smoother2d: Smoother2DConfig = Smoother2DConfig()
-    smoother3d: Smoother3DConfig = Smoother3DConfig()
+    smoother2d: Smooth2DConfig = Smooth2DConfig()
+    smoother3d: Smooth3DConfig = Smooth3DConfig()
+
+
+class Existing(StrEnum):
+    """What to do where the output exists already."""
+
+    REFUSE = "refuse"
+    RESUME = "resume"
+    OVERWRITE = "overwrite"
 
 
 class RunConfig(BaseModel):
     """Settings of a whole run.
 
     Attributes:
+        out: the store.
+        existing: what to do if it exists already.
+        sequence: which of the source's sequences; may be left out if there is only one.
         model: YOLO weights (``.pt``, ``.onnx``, OpenVINO folder, ``.engine``).
         detections2d: instead of a model: folder with another detector's 2D boxes (KITTI tracking detections).
         detections3d: instead of lifting: folder with another detector's cuboids (KITTI detection format).
@@ -42,6 +55,9 @@ class RunConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    out: Path | None = None
+    existing: Existing = Existing.REFUSE
+    sequence: str | None = None
     model: Path | None = None
     detections2d: Path | None = None
     detections3d: Path | None = None
@@ -66,8 +82,11 @@ def load_config(file: Path | None, flags: Mapping[str, Any]) -> RunConfig:
         except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
             raise UsageError(f"cannot read the configuration {file}: {error}") from error
         if loaded is not None and not isinstance(loaded, dict):
-            raise UsageError(f"{file} holds a {type(loaded).__name__}, expected settings like `chunk_frames: 32`")
+            raise UsageError(
+                f"{file} holds a {type(loaded).__name__}, expected settings like `chunk_frames: 32`"
+            )
         settings = loaded or {}
+    _refuse_unknown(settings, RunConfig, file)
     for dotted, value in flags.items():
         if value is not None:
             *sections, name = dotted.split(".")
@@ -80,3 +99,16 @@ def load_config(file: Path | None, flags: Mapping[str, Any]) -> RunConfig:
     except ValidationError as error:
         complaints = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
         raise UsageError(f"{file or 'the options'}: {complaints}") from error
+
+
+def _refuse_unknown(settings: Mapping[str, Any], kind: type, file: Path | None, section: str = "") -> None:
+    """Complains of a setting that nobody reads: a slip of the pen must not run for hours with the default."""
+    if is_dataclass(kind):
+        known: Mapping[str, Any] = get_type_hints(kind)
+    else:
+        known = {name: field.annotation for name, field in kind.model_fields.items()}  # type: ignore[attr-defined]
+    for name, value in settings.items():
+        if name not in known:
+            raise UsageError(f"{file}: unknown setting {section}{name}; expected one of {sorted(known)}")
+        if isinstance(value, dict) and isinstance(known[name], type):
+            _refuse_unknown(value, known[name], file, f"{section}{name}.")

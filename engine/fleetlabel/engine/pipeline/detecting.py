@@ -9,13 +9,18 @@ from pathlib import Path
 import numpy as np
 
 from fleetlabel.engine.detect import DetectConfig, Detector, DetectFailure, FrameDetections, load_weights
+from fleetlabel.engine.ingest import import_detections2d
+from fleetlabel.engine.pipeline.choice import settle_backend
+from fleetlabel.engine.pipeline.config import RunConfig
 from fleetlabel.engine.pipeline.driver import Task, TaskResult
+from fleetlabel.engine.pipeline.importing import file_hash, write_boxes
 from fleetlabel.engine.pipeline.ranges import chunks
 from fleetlabel.model.boxes import Boxes2D, Source
+from fleetlabel.model.errors import UsageError
 from fleetlabel.model.ontology import ClassMap, class_map
 from fleetlabel.model.sensors import SensorKind
-from fleetlabel.store import CameraReader, Quarantined, SequenceStore
-from fleetlabel.store.runs import Run
+from fleetlabel.store import CameraReader, Quarantined, SequenceStore, input_hash
+from fleetlabel.store.runs import Run, declare_run
 from fleetlabel.store.sequence import part_of
 
 STAGE = "detect"
@@ -25,18 +30,46 @@ _BATCH_FRAMES = 8  # pictures in memory at a time
 _warm = threading.local()
 
 
-def detect_tasks(
-    store: SequenceStore, run: Run, model: Path, config: DetectConfig, class_names: tuple[str, ...], chunk_frames: int
-) -> list[Task]:
-    """One task per camera and range of frames that is not committed yet, frame ranges outermost."""
+def plan_detect(store: SequenceStore, config: RunConfig, warnings: list[str]) -> tuple[Run, list[Task]]:
+    """The run of this stage with the configured weights, and a task per camera and range of frames that it lacks.
+
+    Tasks of one range of frames stand together, so that the stages above can begin before this one ends.
+
+    Args:
+        warnings: what the user should know is appended.
+
+    Raises:
+        UsageError: there are neither weights nor imported detections, or a setting does not fit the weights.
+        ModelFileError: the weights cannot be used.
+    """
+    if config.detections2d is not None:
+        return _plan_import(store, config.detections2d, warnings)
+    if config.model is None:
+        raise UsageError(
+            "nothing says where 2D boxes come from; give --model WEIGHTS (or --detections2d FOLDER)"
+        )
+    weights = load_weights(config.model, trust_pickle=config.detect.trust_pickle)
+    classes = class_map(weights.class_names)
+    warnings.extend(weights.notes)
+    if classes.unknown:
+        warnings.append(
+            f"{config.model} has classes that no vocabulary knows, kept as they are: {classes.unknown}"
+        )
+    settled = settle_backend(store, weights, config.detect)
+    identity = {
+        "algorithm_version": ALGORITHM_VERSION,
+        "input": input_hash(store),
+        "detector": _warm_detector(config.model, settled).identity(),
+        "class_names": list(classes.class_names),
+    }
+    run = declare_run(store, STAGE, identity)
     tasks = []
     for camera in store.info.of_kind(SensorKind.CAMERA):
-        path = run.table_path(camera.name)
-        table = store.declare_boxes(path, class_names)
-        for start, stop in chunks(table, chunk_frames):
-            work = partial(_detect, store.root, path, camera.name, model, config, start, stop)
+        table = store.declare_boxes(run.table_path(camera.name), classes.class_names)
+        for start, stop in chunks(table, config.chunk_frames):
+            work = partial(_detect, store.root, table.path, camera.name, config.model, settled, start, stop)
             tasks.append(Task(STAGE, camera.name, start, stop, work))
-    return sorted(tasks, key=lambda task: task.start)
+    return run, sorted(tasks, key=lambda task: task.start)
 
 
 def _detect(
@@ -50,7 +83,9 @@ def _detect(
     for first in range(start, stop, _BATCH_FRAMES):
         frames = [frame for frame in range(first, min(first + _BATCH_FRAMES, stop)) if reader.usable(frame)]
         pictures += len(frames)
-        for frame, found in zip(frames, detector.detect([reader.jpeg(frame) for frame in frames]), strict=True):
+        for frame, found in zip(
+            frames, detector.detect([reader.jpeg(frame) for frame in frames]), strict=True
+        ):
             if isinstance(found, DetectFailure):
                 quarantined.append(Quarantined(frame, f"{camera}, frame {frame}: {found.reason}"))
             else:
@@ -83,3 +118,20 @@ def _warm_detector(model: Path, config: DetectConfig) -> Detector:
         _warm.wanted = wanted
     detector: Detector = _warm.detector
     return detector
+
+
+def _plan_import(store: SequenceStore, folder: Path, warnings: list[str]) -> tuple[Run, list[Task]]:
+    imported = import_detections2d(folder, store.info)
+    class_names = next(iter(imported.values())).class_names
+    identity = {"imported_sha256": file_hash(folder), "class_names": list(class_names)}
+    run = declare_run(store, STAGE, {"algorithm_version": ALGORITHM_VERSION, **identity})
+    if not any(map(len, imported.values())):
+        warnings.append(f"{folder} holds no 2D boxes for {store.info.name}")
+    tasks = []
+    for camera in store.info.of_kind(SensorKind.CAMERA):
+        table = store.declare_boxes(run.table_path(camera.name), class_names)
+        boxes = imported.get(camera.name, Boxes2D.empty(class_names))
+        for start, stop in table.missing():
+            work = partial(write_boxes, store.root, table.path, boxes, start, stop)
+            tasks.append(Task(STAGE, camera.name, start, stop, work))
+    return run, tasks

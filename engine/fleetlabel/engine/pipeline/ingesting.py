@@ -17,7 +17,13 @@ ALGORITHM_VERSION = 1
 def plan_ingest(store: SequenceStore, source: Path, sequence: str, chunk_frames: int) -> list[Task]:
     """One task per sensor and range of frames that is not committed yet."""
     return [
-        Task(STAGE, sensor.name, start, stop, partial(_ingest, store.root, source, sequence, sensor.name, start, stop))
+        Task(
+            STAGE,
+            sensor.name,
+            start,
+            stop,
+            partial(_ingest, store.root, source, sequence, sensor.name, start, stop),
+        )
         for sensor in store.info.sensors
         for start, stop in chunks(store.sensor_table(sensor.name), chunk_frames)
     ]

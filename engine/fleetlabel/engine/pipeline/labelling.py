@@ -28,7 +28,7 @@ from fleetlabel.model.sensors import SensorKind
 from fleetlabel.store import SampleStatus, SequenceStore
 from fleetlabel.store.runs import Run, declare_run, open_run
 from fleetlabel.store.sequence import part_of
-from fleetlabel.trackers import Smoother2DConfig, Smoother3DConfig, smooth_tracks_2d, smooth_tracks_3d
+from fleetlabel.trackers import Smooth2DConfig, Smooth3DConfig, smooth_tracks_2d, smooth_tracks_3d
 
 ALGORITHM_VERSION = 1
 
@@ -86,14 +86,17 @@ def _plan_smooth3d(
 
 
 def _smooth2d(
-    root: Path, detections: str, tracks: str, path: str, camera: str, config: Smoother2DConfig
+    root: Path, detections: str, tracks: str, path: str, camera: str, config: Smooth2DConfig
 ) -> TaskResult:
     store = SequenceStore.open(root)
     found, tracked = store.read_boxes(detections, Boxes2D), store.read_boxes(tracks, Boxes2D)
     reader = store.camera(camera)
     exposed = np.flatnonzero(reader.status == SampleStatus.OK).astype(np.int32)
     rows = smooth_tracks_2d(
-        tracks2d_of(tracked, found, exposed), reader.timestamp_ns[exposed], detections2d(found, exposed, 0), config
+        tracks2d_of(tracked, found, exposed),
+        reader.timestamp_ns[exposed],
+        detections2d(found, exposed, 0),
+        config,
     )
     frame = exposed[rows.frame]
     boxes = boxes_of_tracks2d(rows, found, frame, reader.timestamp_ns[frame])
@@ -101,7 +104,7 @@ def _smooth2d(
     return TaskResult(frames=len(reader), boxes=len(boxes))
 
 
-def _smooth3d(root: Path, cuboids: str, tracks: str, path: str, config: Smoother3DConfig) -> TaskResult:
+def _smooth3d(root: Path, cuboids: str, tracks: str, path: str, config: Smooth3DConfig) -> TaskResult:
     store = SequenceStore.open(root)
     found, tracked = store.read_boxes(cuboids, Boxes3D), store.read_boxes(tracks, Boxes3D)
     times = store.info.frame_timestamp_ns

@@ -68,7 +68,9 @@ class Ledger:
         write_file(path, json.dumps(self.to_dict(), indent=1).encode())
 
 
-def make_ledger(sequence: str, frames: int, wall_s: float, workers: int, finished: Sequence[Finished]) -> Ledger:
+def make_ledger(
+    sequence: str, frames: int, wall_s: float, workers: int, finished: Sequence[Finished]
+) -> Ledger:
     """Sums finished tasks by stage."""
     stages = list(dict.fromkeys(done.task.stage for done in finished))
     whole_s = sum(done.result.wall_s for done in finished) or 1.0
@@ -93,5 +95,9 @@ def make_ledger(sequence: str, frames: int, wall_s: float, workers: int, finishe
                 seconds=parts,
             )
         )
-    machine = {"cpu_count": os.cpu_count(), "platform": platform.platform(), "python": platform.python_version()}
+    machine = {
+        "cpu_count": os.cpu_count(),
+        "platform": platform.platform(),
+        "python": platform.python_version(),
+    }
     return Ledger(sequence, frames, wall_s, workers, tuple(lines), machine)

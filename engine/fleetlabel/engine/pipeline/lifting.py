@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from fleetlabel.engine.ingest import import_detections3d
-from fleetlabel.engine.lift import CameraView, LidarPoints, LiftConfig, lift_frame
+from fleetlabel.engine.lift import CameraView, LidarPoints, LiftConfig, LiftedBoxes, lift_frame
 from fleetlabel.engine.pipeline.config import RunConfig
 from fleetlabel.engine.pipeline.driver import Task, TaskResult
-from fleetlabel.engine.pipeline.identity import file_hash
+from fleetlabel.engine.pipeline.importing import file_hash, write_boxes
 from fleetlabel.engine.pipeline.ranges import chunks, overlapping
-from fleetlabel.geometry import quaternion, se3
+from fleetlabel.geometry import se3
+from fleetlabel.geometry.arrays import I32
 from fleetlabel.model.boxes import Boxes2D, Boxes3D, Source
 from fleetlabel.model.sensors import SensorKind
 from fleetlabel.store import LidarReader, SequenceStore
@@ -37,8 +39,10 @@ def plan_lift(
     if config.detections3d is not None:
         return _plan_import(store, config.detections3d, warnings)
     if not store.info.of_kind(SensorKind.LIDAR):
-        warnings.append("there is no lidar, so there will be no cuboids; --detections3d imports another detector's")
-    identity = {"algorithm_version": ALGORITHM_VERSION, "config": config.lift.model_dump(mode="json")}
+        warnings.append(
+            "there is no lidar, so there will be no cuboids; --detections3d imports another detector's"
+        )
+    identity = {"algorithm_version": ALGORITHM_VERSION, "config": asdict(config.lift)}
     run = declare_run(store, STAGE, identity, {"detect": detected.run_id})
     cameras = [camera.name for camera in store.info.of_kind(SensorKind.CAMERA)]
     class_names = detected.identity["class_names"]
@@ -68,29 +72,44 @@ def _lift(root: Path, detected: str, path: str, config: LiftConfig, start: int, 
             continue
         time_ns = int(store.info.frame_timestamp_ns[frame])
         points = LidarPoints.concatenate([_points(store, lidar, frame) for lidar in sweeps])
-        views = [_view(store, name, int(exposure_ns[name][frame]), _of_frame(found[name], frame)) for name in cameras]
-        lifted = lift_frame(points, views, store.info.trajectory.at(np.array([time_ns]))[0], time_ns, class_names, config)
+        views = [
+            _view(store, name, int(exposure_ns[name][frame]), _of_frame(found[name], frame))
+            for name in cameras
+        ]
+        lifted = lift_frame(
+            points, views, store.info.trajectory.at(np.array([time_ns]))[0], time_ns, class_names, config
+        )
         n = len(lifted.score)
         blocks.append(
             Boxes3D(
                 class_names=class_names,
                 frame=np.full(n, frame),
-                timestamp_ns=np.full(n, time_ns),
+                timestamp_ns=lifted.timestamp_ns,
                 class_id=lifted.class_id,
                 score=lifted.score,
                 source=np.full(n, Source.DETECTOR),
                 detection=np.arange(n),
                 center_m=lifted.center_m,
                 size_lwh_m=lifted.size_lwh_m,
-                q_wxyz=quaternion.from_yaw(lifted.yaw_rad),
+                q_wxyz=lifted.q_wxyz,
                 n_points=lifted.n_points,
             )
         )
-        members.append(lifted.detection_by_view)
+        members.append(_detection_by_camera(lifted, len(cameras)))
     boxes = Boxes3D.concatenate(blocks)
     extra = {"detection_by_camera": np.concatenate(members)}
-    store.table(path).write(start, part_of(boxes, start, stop, store.info.frame_timestamp_ns[start:stop], extra))
+    store.table(path).write(
+        start, part_of(boxes, start, stop, store.info.frame_timestamp_ns[start:stop], extra)
+    )
     return TaskResult(frames=stop - start, boxes=len(boxes))
+
+
+def _detection_by_camera(lifted: LiftedBoxes, n_cameras: int) -> I32:
+    """(N, n_cameras) row within its frame of the detection of each camera that a cuboid was made from, -1 none."""
+    row = np.repeat(np.arange(len(lifted)), np.diff(lifted.merged_ptr))
+    by_camera = np.full((len(lifted), n_cameras), -1, dtype=np.int32)
+    by_camera[row, lifted.merged_view] = lifted.merged_detection
+    return by_camera
 
 
 def _points(store: SequenceStore, lidar: LidarReader, frame: int) -> LidarPoints:
@@ -131,12 +150,7 @@ def _plan_import(store: SequenceStore, folder: Path, warnings: list[str]) -> tup
     table = store.declare_boxes(run.table_path("all"), imported.class_names, cameras=[])
     if not len(imported):
         warnings.append(f"{folder} holds no cuboids for {store.info.name}")
-    work = partial(_write_imported, store.root, table.path, imported)
-    return run, [Task(STAGE, "all", start, stop, partial(work, start, stop)) for start, stop in table.missing()]
-
-
-def _write_imported(root: Path, path: str, boxes: Boxes3D, start: int, stop: int) -> TaskResult:
-    store = SequenceStore.open(root)
-    mine = boxes.take((boxes.frame >= start) & (boxes.frame < stop))
-    store.table(path).write(start, part_of(mine, start, stop, store.info.frame_timestamp_ns[start:stop]))
-    return TaskResult(frames=stop - start, boxes=len(mine))
+    work = partial(write_boxes, store.root, table.path, imported)
+    return run, [
+        Task(STAGE, "all", start, stop, partial(work, start, stop)) for start, stop in table.missing()
+    ]

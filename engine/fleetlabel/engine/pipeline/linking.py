@@ -29,12 +29,16 @@ def link_tracks(boxes2d: Mapping[str, Boxes2D], boxes3d: Boxes3D, lifted: Table)
         new_id = _assign(boxes, votes)
         tracks = np.unique(boxes.track_id)
         free = tracks[[track not in new_id for track in tracks.tolist()]]
-        first = np.array([int(boxes.frame[np.argmax(boxes.track_id == track)]) for track in free], dtype=np.int64)
+        first = np.array(
+            [int(boxes.frame[np.argmax(boxes.track_id == track)]) for track in free], dtype=np.int64
+        )
         for track in free[np.lexsort((free, first))].tolist():
             new_id[track] = next_id
             next_id += 1
         renamed = np.array([new_id[track] for track in tracks.tolist()], dtype=np.int64)
-        linked[camera] = boxes.replace(track_id=renamed[np.searchsorted(tracks, boxes.track_id)]) if len(boxes) else boxes
+        linked[camera] = (
+            boxes.replace(track_id=renamed[np.searchsorted(tracks, boxes.track_id)]) if len(boxes) else boxes
+        )
     return linked
 
 
@@ -53,7 +57,11 @@ def _votes(boxes: Boxes2D, boxes3d: Boxes3D, camera: str, lifted: Table) -> I64:
     owned = np.flatnonzero(boxes.detection >= 0)
     keys = _key(boxes.frame[owned], boxes.detection[owned])
     order = np.argsort(keys)
-    place = np.minimum(np.searchsorted(keys[order], wanted), len(keys) - 1) if len(keys) else np.zeros(0, np.int64)
+    place = (
+        np.minimum(np.searchsorted(keys[order], wanted), len(keys) - 1)
+        if len(keys)
+        else np.zeros(0, np.int64)
+    )
     hit = keys[order][place] == wanted if len(keys) else np.zeros(len(wanted), dtype=np.bool_)
     if not hit.any():
         return np.empty((0, 3), dtype=np.int64)

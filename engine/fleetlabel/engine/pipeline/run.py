@@ -6,12 +6,11 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
-from enum import Enum
 from pathlib import Path
 from typing import Any, Protocol
 
 from fleetlabel.engine.ingest import open_sequence, write_ground_truth
-from fleetlabel.engine.pipeline.config import RunConfig
+from fleetlabel.engine.pipeline.config import Existing, RunConfig
 from fleetlabel.engine.pipeline.detecting import plan_detect
 from fleetlabel.engine.pipeline.driver import Finished, Task, execute
 from fleetlabel.engine.pipeline.ingesting import plan_ingest
@@ -21,14 +20,6 @@ from fleetlabel.engine.pipeline.lifting import plan_lift
 from fleetlabel.model.errors import UsageError
 from fleetlabel.store import Quarantined, SequenceStore, describe
 from fleetlabel.store.runs import latest_run
-
-
-class Existing(Enum):
-    """What to do where the output exists already."""
-
-    REFUSE = "refuse"
-    RESUME = "resume"
-    OVERWRITE = "overwrite"
 
 
 class Observer(Protocol):
@@ -74,53 +65,46 @@ class Outcome:
         }
 
 
-def ingest(
-    source: Path,
-    out: Path,
-    config: RunConfig,
-    existing: Existing = Existing.REFUSE,
-    sequence: str | None = None,
-    observer: Observer | None = None,
-) -> Outcome:
+def ingest(source: Path, config: RunConfig, observer: Observer | None = None) -> Outcome:
     """Reads a drive log into a store; ground truth in it becomes the label version ``ground_truth``.
 
     Raises:
         SourceError: the log cannot be read.
-        UsageError: ``source`` holds several sequences and none was named, or ``out`` was made from another one.
-        StoreError: ``out`` exists (unless resumed or overwritten) or cannot be written.
+        UsageError: ``source`` holds several sequences and none was named, or the store was made from another one.
+        StoreError: the store exists (unless resumed or overwritten) or cannot be written.
     """
-    session = _Session.ingesting(source, out, config, existing, sequence, observer)
+    session = _Session.ingesting(source, config, observer)
     with session.store.writer_lock():
         session.ingest()
         return session.outcome()
 
 
-def prelabel(out: Path, config: RunConfig, observer: Observer | None = None) -> Outcome:
+def prelabel(store: Path, config: RunConfig, observer: Observer | None = None) -> Outcome:
     """Detects 2D boxes in every camera of a store with the configured weights.
 
     Raises:
         UsageError: there are neither weights nor imported detections, or a setting does not fit the weights.
         ModelFileError: the weights cannot be used.
     """
-    session = _Session(SequenceStore.open(out), config, observer)
+    session = _Session(SequenceStore.open(store), config, observer)
     with session.store.writer_lock():
         _, tasks = plan_detect(session.store, config, session.warnings)
         session.execute(tasks)
         return session.outcome()
 
 
-def lift(out: Path, config: RunConfig, observer: Observer | None = None) -> Outcome:
+def lift(store: Path, config: RunConfig, observer: Observer | None = None) -> Outcome:
     """Makes cuboids of the newest 2D detections and the lidar."""
-    session = _Session(SequenceStore.open(out), config, observer)
+    session = _Session(SequenceStore.open(store), config, observer)
     with session.store.writer_lock():
         _, tasks = plan_lift(session.store, config, latest_run(session.store, "detect"), [], session.warnings)
         session.execute(tasks)
         return session.outcome()
 
 
-def track(out: Path, config: RunConfig, observer: Observer | None = None) -> Outcome:
+def track(store: Path, config: RunConfig, observer: Observer | None = None) -> Outcome:
     """Tracks the newest cuboids and the 2D detections under them, smooths the tracks, writes a label version."""
-    session = _Session(SequenceStore.open(out), config, observer)
+    session = _Session(SequenceStore.open(store), config, observer)
     with session.store.writer_lock():
         lifted = latest_run(session.store, "lift")
         detected = latest_run(session.store, "detect")
@@ -129,18 +113,13 @@ def track(out: Path, config: RunConfig, observer: Observer | None = None) -> Out
         return session.outcome()
 
 
-def run(
-    source: Path,
-    out: Path,
-    config: RunConfig,
-    existing: Existing = Existing.REFUSE,
-    sequence: str | None = None,
-    observer: Observer | None = None,
-) -> Outcome:
+def run(source: Path, config: RunConfig, observer: Observer | None = None) -> Outcome:
     """All stages, from a drive log to a label version; see :func:`ingest`, :func:`prelabel`, :func:`track`."""
     if config.model is None and config.detections2d is None:
-        raise UsageError("nothing says where 2D boxes come from; give --model WEIGHTS (or --detections2d FOLDER)")
-    session = _Session.ingesting(source, out, config, existing, sequence, observer)
+        raise UsageError(
+            "nothing says where 2D boxes come from; give --model WEIGHTS (or --detections2d FOLDER)"
+        )
+    session = _Session.ingesting(source, config, observer)
     with session.store.writer_lock():
         session.ingest()
         detected, detect_tasks = plan_detect(session.store, config, session.warnings)
@@ -166,20 +145,17 @@ class _Session:
         self._source: tuple[Path, str] | None = None
 
     @classmethod
-    def ingesting(
-        cls,
-        source: Path,
-        out: Path,
-        config: RunConfig,
-        existing: Existing,
-        sequence: str | None,
-        observer: Observer | None,
-    ) -> _Session:
+    def ingesting(cls, source: Path, config: RunConfig, observer: Observer | None) -> _Session:
         """A session on the store of a source, which is created unless it is there and may be resumed."""
-        drive = open_sequence(source, sequence)
-        if existing is Existing.OVERWRITE:
+        out = config.out
+        if out is None:
+            raise UsageError(
+                "nothing says where the store goes; give --out STORE, for example --out drive.zarr"
+            )
+        drive = open_sequence(source, config.sequence)
+        if config.existing is Existing.OVERWRITE:
             SequenceStore.remove(out)
-        if existing is Existing.RESUME and out.exists():
+        if config.existing is Existing.RESUME and out.exists():
             store = SequenceStore.open(out)
             if not store.was_made_from(drive.info):
                 raise UsageError(f"{out} was not made from {source} ({drive.info.name}); give its own --out")
@@ -225,5 +201,11 @@ class _Session:
             for entry in record.quarantined
         ]
         return Outcome(
-            self.store.root, self.labels, described.content_hash, ledger, path, tuple(quarantined), tuple(self.warnings)
+            self.store.root,
+            self.labels,
+            described.content_hash,
+            ledger,
+            path,
+            tuple(quarantined),
+            tuple(self.warnings),
         )

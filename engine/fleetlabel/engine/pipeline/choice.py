@@ -1,0 +1,78 @@
+"""The backend that a run uses: measured once, then kept, so that a run that is resumed never changes its mind.
+
+Kept in two places: in the store, where a resumed run finds it on whatever machine, and per machine, where the next
+drive with the same weights and settings finds it, so that the same command gives the same labels twice.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from fleetlabel.engine.detect import DetectConfig, Weights, choose_backend, possible_specs
+from fleetlabel.store import SequenceStore
+from fleetlabel.store.durable import write_file
+from fleetlabel.store.groups import read_group, write_group
+
+
+def settle_backend(store: SequenceStore, weights: Weights, config: DetectConfig) -> DetectConfig:
+    """The settings with backend, device, precision, input size and batch made definite.
+
+    Raises:
+        UsageError: nothing here can run the weights with these settings.
+    """
+    specs = [str(spec) for spec in possible_specs(weights, config)]
+    request = {"model": weights.sha256, "config": asdict(config)}
+    key = hashlib.sha256(json.dumps(request, sort_keys=True).encode()).hexdigest()[:16]
+    in_store = store.root / "runs" / "choices" / key
+    on_machine = _machine_file(key, specs)
+    chosen = read_group(in_store) or _load(on_machine)
+    if chosen is None or chosen["spec"] not in specs:
+        choice = choose_backend(weights, config)
+        chosen = {
+            "spec": f"{choice.config.backend} {choice.config.device} {choice.config.precision}",
+            "measured": [
+                {"spec": str(m.spec), **({"refused": m.refused} if m.refused else {"ms": m.ms_per_input})}
+                for m in choice.measurements
+            ],
+        }
+    if read_group(in_store) != chosen:
+        write_group(store.root / "runs" / "choices", {})
+        write_group(in_store, chosen)
+    _save(on_machine, chosen)
+    backend, device, precision = chosen["spec"].split()
+    settled = replace(config, backend=backend, device=device, precision=precision)
+    return choose_backend(weights, settled).config  # one way is left: nothing is measured
+
+
+def _machine_file(key: str, specs: list[str]) -> Path:
+    """Where this machine's choice is kept; another processor or another set of libraries chooses anew."""
+    here = json.dumps(
+        [platform.machine(), platform.processor(), os.cpu_count(), platform.node(), sorted(specs)]
+    )
+    name = f"{key}-{hashlib.sha256(here.encode()).hexdigest()[:16]}.json"
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return cache / "fleetlabel" / "backends" / name
+
+
+def _load(file: Path) -> dict[str, Any] | None:
+    try:
+        loaded = json.loads(file.read_bytes())
+    except (OSError, ValueError):
+        return None
+    return loaded if isinstance(loaded, dict) and "spec" in loaded else None
+
+
+def _save(file: Path, chosen: dict[str, Any]) -> None:
+    if _load(file) == chosen:
+        return
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_file(file, json.dumps(chosen).encode())
+    except OSError:
+        return  # a home that cannot be written only means measuring again for the next drive
