@@ -46,7 +46,13 @@ def fit_noise(evidence: Evidence, line: Timeline, start: F64) -> ClassNoise:
 
 
 def _fit_class(
-    ptr: F64, time_s: F64, measured: F64, spread: F64, scale: F64, start: F64, kinds: tuple[tuple[int, ...], ...]
+    ptr: F64,
+    time_s: F64,
+    measured: F64,
+    spread: F64,
+    scale: F64,
+    start: F64,
+    kinds: tuple[tuple[int, ...], ...],
 ) -> F64:
     fitted = start.copy()
     for kind in kinds:
@@ -57,7 +63,9 @@ def _fit_class(
                 likelihood = 0.0
                 for a in kind:
                     column = np.ascontiguousarray(measured[:, a])
-                    likelihood += smoothing.log_likelihood(ptr, time_s, column, spread, scale, start[:, a] * factor, DOF)
+                    likelihood += smoothing.log_likelihood(
+                        ptr, time_s, column, spread, scale, start[:, a] * factor, DOF
+                    )
                 if likelihood > best:
                     best = likelihood
                     fitted[:, kind] = start[:, kind] * factor[:, None]

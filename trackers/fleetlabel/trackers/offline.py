@@ -76,7 +76,9 @@ def output_rows(evidence: Evidence, line: Timeline, fill_gap_s: float) -> Output
 
 def solve(evidence: Evidence, owner: I64, config: SmoothConfig, start_noise: F64, reach_m: float) -> Timeline:
     """Claim, link and smooth; returns the timeline of the tracks that are kept, without extensions."""
-    noise = ClassNoise(classes=np.empty(0, dtype=np.int64), values=np.empty((0, *start_noise.shape)), other=start_noise)
+    noise = ClassNoise(
+        classes=np.empty(0, dtype=np.int64), values=np.empty((0, *start_noise.shape)), other=start_noise
+    )
     for round_ in range(config.rounds):
         owner = _compact(owner)
         if not (owner >= 0).any():
@@ -120,7 +122,9 @@ def _link(evidence: Evidence, owner: I64, config: SmoothConfig, noise: ClassNois
         config.class_penalty * config.link_gate, YAW if evidence.is_3d else -1,
     )  # fmt: skip
     head = np.arange(len(following))
-    for track in np.argsort(line.frame[first], kind="stable"):  # starts before ends: a chain takes its head's number
+    for track in np.argsort(
+        line.frame[first], kind="stable"
+    ):  # starts before ends: a chain takes its head's number
         if following[track] >= 0:
             head[following[track]] = head[track]
     return np.where(owner >= 0, head[np.maximum(owner, 0)], -1)

@@ -37,7 +37,9 @@ def smooth_tracks_2d(
     times = check_times(timestamp_ns)
     box = center_size(detections.xyxy_px)
     frame_ptr = check_detections(len(times), detections.frame, box, detections.score)
-    evidence = Evidence.gather(times, frame_ptr, detections.frame, box, detections.score, detections.class_id, weight)
+    evidence = Evidence.gather(
+        times, frame_ptr, detections.frame, box, detections.score, detections.class_id, weight
+    )
     owner = owner_of_rows(rows.track_id, rows.detection, len(detections))
     line = solve(evidence, owner, config, config.noise(), 0.0)
     out = output_rows(evidence, line, config.fill_gap_s)

@@ -26,7 +26,9 @@ def smooth_tracks_3d(
     times = check_times(timestamp_ns)
     box = packed(detections)
     frame_ptr = check_detections(len(times), detections.frame, box, detections.score)
-    evidence = Evidence.gather(times, frame_ptr, detections.frame, box, detections.score, detections.class_id, weight)
+    evidence = Evidence.gather(
+        times, frame_ptr, detections.frame, box, detections.score, detections.class_id, weight
+    )
     owner = owner_of_rows(rows.track_id, rows.detection, len(detections))
     line = solve(evidence, owner, config, config.noise(), config.reach_m)
     size = rigid_size(evidence, line, config.size_quantile)
@@ -63,7 +65,9 @@ def rigid_size(evidence: Evidence, line: Timeline, quantile: float) -> F64:
     return weighted_quantile(evidence.box[seen, 3:6], weight, group, len(line.class_id), quantile)
 
 
-def one_pose_while_parked(evidence: Evidence, line: Timeline, config: Smooth3DConfig) -> tuple[F64, F64, Bool]:
+def one_pose_while_parked(
+    evidence: Evidence, line: Timeline, config: Smooth3DConfig
+) -> tuple[F64, F64, Bool]:
     """Pose (K, 4: x y z yaw) and velocity (K, 3) of the samples, and which tracks (T,) stand still throughout.
 
     A track stands still if the straight course that fits its detections best is slow, and no part of the track lies
@@ -94,13 +98,16 @@ def one_pose_while_parked(evidence: Evidence, line: Timeline, config: Smooth3DCo
     # Mean axis, weighted, of the doubled angle: modulo pi there is no other mean.
     double = 2.0 * evidence.box[seen, YAW]
     axis = 0.5 * np.arctan2(
-        np.bincount(group, weight * np.sin(double), n_tracks), np.bincount(group, weight * np.cos(double), n_tracks)
+        np.bincount(group, weight * np.sin(double), n_tracks),
+        np.bincount(group, weight * np.cos(double), n_tracks),
     )
     pose[rows, 3] = axis[line.track[rows]]
     return pose, velocity, parked
 
 
-def settle_heading(evidence: Evidence, line: Timeline, parked: Bool, axis_rad: F64, config: Smooth3DConfig) -> F64:
+def settle_heading(
+    evidence: Evidence, line: Timeline, parked: Bool, axis_rad: F64, config: Smooth3DConfig
+) -> F64:
     """Headings (K,) in [-pi, pi): the smoothed axis, pointing where the object drives or most detections say."""
     n_tracks = len(line.class_id)
     has = line.detection >= 0

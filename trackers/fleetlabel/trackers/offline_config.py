@@ -70,7 +70,12 @@ class Smooth2DConfig(SmoothConfig):
         """(4, 4): measurement, start velocity, random walk, acceleration; per number of the box cx, cy, w, h."""
         ones = np.ones(4)
         return np.array(
-            [self.measurement_std * ones, self.start_velocity_std * ones, 0.0 * ones, self.acceleration_std * ones]
+            [
+                self.measurement_std * ones,
+                self.start_velocity_std * ones,
+                0.0 * ones,
+                self.acceleration_std * ones,
+            ]
         )
 
 

@@ -49,7 +49,9 @@ class OnlineState:
         for name in cls.__slots__:
             expected: AnyArray = getattr(blank, name)
             if name not in arrays:
-                raise ValueError(f"tracker state lacks {name!r}; expected {list(cls.__slots__)}, found {sorted(arrays)}")
+                raise ValueError(
+                    f"tracker state lacks {name!r}; expected {list(cls.__slots__)}, found {sorted(arrays)}"
+                )
             found = np.asarray(arrays[name])
             fits = found.shape[1:] == expected.shape[1:] and found.ndim == expected.ndim
             if not fits or found.dtype != expected.dtype or (name == "clock" and len(found) != 3):
@@ -59,7 +61,9 @@ class OnlineState:
                 )
             columns[name] = found.copy(order="C")
         if len({len(columns[name]) for name in ("mean", "var", "real", "whole")}) != 1:
-            raise ValueError(f"tracker state has tracks {[len(c) for c in columns.values()]}, expected equal lengths")
+            raise ValueError(
+                f"tracker state has tracks {[len(c) for c in columns.values()]}, expected equal lengths"
+            )
         return cls(**columns)
 
 
@@ -78,7 +82,14 @@ class RawRows:
 
 
 def advance(
-    state: OnlineState, life: Life, noise: F64, timestamp_ns: I64, frame: I32, box: F64, score: F64, class_id: I16
+    state: OnlineState,
+    life: Life,
+    noise: F64,
+    timestamp_ns: I64,
+    frame: I32,
+    box: F64,
+    score: F64,
+    class_id: I16,
 ) -> RawRows:
     """Run the kernel over a chunk of frames and move ``state`` on.
 
@@ -118,7 +129,12 @@ def check_times(timestamp_ns: I64, state: OnlineState | None = None) -> I64:
             f"frame {row} has {what} frame {row - 1} ({times[row]} ns, {times[row - 1]} ns); expected timestamps that "
             "strictly ascend: drop duplicates and sort the frames before tracking"
         )
-    if state is not None and len(times) and state.clock[online.STARTED] and times[0] <= state.clock[online.CLOCK_NS]:
+    if (
+        state is not None
+        and len(times)
+        and state.clock[online.STARTED]
+        and times[0] <= state.clock[online.CLOCK_NS]
+    ):
         raise ValueError(
             f"frame 0 has time {times[0]} ns, not later than the last tracked frame ({state.clock[online.CLOCK_NS]} "
             "ns); expected time to go forward: feed each frame once and in order, or reset() for a new sequence"

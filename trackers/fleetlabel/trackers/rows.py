@@ -87,7 +87,12 @@ class Detections2D(_Columns):
 
     @classmethod
     def _layout(cls) -> dict[str, tuple[Any, int]]:
-        return {"frame": (np.int32, 0), "xyxy_px": (np.float64, 4), "score": (np.float64, 0), "class_id": (np.int16, 0)}
+        return {
+            "frame": (np.int32, 0),
+            "xyxy_px": (np.float64, 4),
+            "score": (np.float64, 0),
+            "class_id": (np.int16, 0),
+        }
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,14 @@ class Evidence:
 
     @classmethod
     def gather(
-        cls, timestamp_ns: I64, frame_ptr: I64, frame: I32, box: F64, score: F64, class_id: I16, weight: F64 | None
+        cls,
+        timestamp_ns: I64,
+        frame_ptr: I64,
+        frame: I32,
+        box: F64,
+        score: F64,
+        class_id: I16,
+        weight: F64 | None,
     ) -> Evidence:
         """From checked columns; weights are scaled so that their median is 1.
 
@@ -97,7 +104,9 @@ class ClassNoise:
         return table[np.where(known, index, len(self.classes))]
 
 
-def build_timeline(evidence: Evidence, owner: I64, *, extend_s: float, noise: ClassNoise, dof: float) -> Timeline:
+def build_timeline(
+    evidence: Evidence, owner: I64, *, extend_s: float, noise: ClassNoise, dof: float
+) -> Timeline:
     """Samples of every track over its span, grown by ``extend_s`` on both sides, smoothed."""
     rows = np.flatnonzero(owner >= 0)
     rows = rows[np.lexsort((evidence.frame[rows], owner[rows]))]
@@ -130,7 +139,9 @@ def _scale(evidence: Evidence, ptr: I64, detection: I64, frame: I64) -> F64:
     # Samples are numbered on across tracks, so one interpolation over all of them would mix neighbours in: where a
     # track begins or ends with samples that saw nothing, the nearest detection of the same track counts.
     left = np.maximum.accumulate(np.where(detection >= 0, np.arange(len(detection)), -1))
-    right = np.minimum.accumulate(np.where(detection >= 0, np.arange(len(detection)), len(detection))[::-1])[::-1]
+    right = np.minimum.accumulate(np.where(detection >= 0, np.arange(len(detection)), len(detection))[::-1])[
+        ::-1
+    ]
     first, last = np.repeat(ptr[:-1], np.diff(ptr)), np.repeat(ptr[1:], np.diff(ptr))
     left, right = np.where(left < first, right, left), np.where(right >= last, left, right)
     rank = np.cumsum(detection >= 0) - 1

@@ -115,7 +115,9 @@ def assign(cost: F64) -> I64:
                 if reduced < shortest[j]:
                     path[j] = i
                     shortest[j] = reduced
-                if shortest[j] < bound or (shortest[j] == bound and row_of[j] < 0 and row_of[remaining[best]] >= 0):
+                if shortest[j] < bound or (
+                    shortest[j] == bound and row_of[j] < 0 and row_of[remaining[best]] >= 0
+                ):
                     bound = shortest[j]
                     best = k
             lowest = bound

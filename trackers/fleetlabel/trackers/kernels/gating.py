@@ -86,12 +86,30 @@ def link(
             j = by_start[position]
             position += 1
             half = 0.5 * (start_s[j] - end_s[i])
-            dx = end_mean[i, 0, 0] + half * end_mean[i, 1, 0] - start_mean[j, 0, 0] + half * start_mean[j, 1, 0]
-            dy = end_mean[i, 0, 1] + half * end_mean[i, 1, 1] - start_mean[j, 0, 1] + half * start_mean[j, 1, 1]
+            dx = (
+                end_mean[i, 0, 0]
+                + half * end_mean[i, 1, 0]
+                - start_mean[j, 0, 0]
+                + half * start_mean[j, 1, 0]
+            )
+            dy = (
+                end_mean[i, 0, 1]
+                + half * end_mean[i, 1, 1]
+                - start_mean[j, 0, 1]
+                + half * start_mean[j, 1, 1]
+            )
             if dx * dx + dy * dy > (reach * max(end_scale[i], start_scale[j])) ** 2:
                 continue
             cost = _distance(
-                end_mean[i], end_var[i], start_mean[j], start_var[j], noise[i], end_scale[i], start_scale[j], half, angular
+                end_mean[i],
+                end_var[i],
+                start_mean[j],
+                start_var[j],
+                noise[i],
+                end_scale[i],
+                start_scale[j],
+                half,
+                angular,
             )
             if class_id[i] != class_id[j]:
                 cost += class_cost

@@ -86,10 +86,32 @@ def track_frames(
             k = detection_of[i]
             if k >= 0:
                 taken[k] = True
-                _update_track(i, box[first + k], score[first + k], class_id[first + k], now, noise, mean, var, real, whole)
+                _update_track(
+                    i,
+                    box[first + k],
+                    score[first + k],
+                    class_id[first + k],
+                    now,
+                    noise,
+                    mean,
+                    var,
+                    real,
+                    whole,
+                )
         for k in range(last - first):
             if not taken[k] and score[first + k] >= life.birth_score:
-                _start_track(n, box[first + k], score[first + k], class_id[first + k], now, noise, mean, var, real, whole)
+                _start_track(
+                    n,
+                    box[first + k],
+                    score[first + k],
+                    class_id[first + k],
+                    now,
+                    noise,
+                    mean,
+                    var,
+                    real,
+                    whole,
+                )
                 detection_of[n] = k
                 n += 1
         if n_rows + n > len(row_whole):
@@ -241,7 +263,11 @@ def _associate(
     for k in range(first, last):
         half_width = max(half_width, 0.5 * box[k, 2])
     track_free, detection_free = np.ones(n, dtype=np.bool_), np.ones(m, dtype=np.bool_)
-    left, right, weight = np.empty(4 * (n + m), np.int64), np.empty(4 * (n + m), np.int64), np.empty(4 * (n + m))
+    left, right, weight = (
+        np.empty(4 * (n + m), np.int64),
+        np.empty(4 * (n + m), np.int64),
+        np.empty(4 * (n + m)),
+    )
     right_of = np.empty(n, dtype=np.int64)
     scratch = np.empty((4, 16, 2))
     for stage in range(3):

@@ -27,7 +27,9 @@ def smooth(
     longest = 0
     for track in range(len(ptr) - 1):
         longest = max(longest, ptr[track + 1] - ptr[track])
-    ahead = np.empty((longest, 5))  # predicted position, velocity and their covariance, of one number of one track
+    ahead = np.empty(
+        (longest, 5)
+    )  # predicted position, velocity and their covariance, of one number of one track
     for track in range(len(ptr) - 1):
         first, last = ptr[track], ptr[track + 1]
         for a in range(d):
