@@ -26,7 +26,9 @@ app = typer.Typer(
 
 
 @app.callback(invoke_without_command=True)
-def _root(show_version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False) -> None:
+def _root(
+    show_version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+) -> None:
     if show_version:
         print(version("fleetlabel"))
         raise typer.Exit(OK)
@@ -48,7 +50,9 @@ def main() -> None:
     except (FleetLabelError, click.ClickException) as error:
         code = _fail(error)
     except (KeyboardInterrupt, click.Abort):
-        Console(stderr=True).print("interrupted; what was finished is kept: run the same command with --resume")
+        Console(stderr=True).print(
+            "interrupted; what was finished is kept: run the same command with --resume"
+        )
         code = INTERRUPTED
     sys.exit(code or OK)
 
@@ -57,5 +61,7 @@ def _fail(error: FleetLabelError | click.ClickException) -> int:
     if isinstance(error, click.ClickException):
         error.show()
         return error.exit_code
-    Console(stderr=True, soft_wrap=True).print("error:", str(error), markup=False, highlight=False, style="red")
+    Console(stderr=True, soft_wrap=True).print(
+        "error:", str(error), markup=False, highlight=False, style="red"
+    )
     return USAGE if isinstance(error, UsageError) else FAILED

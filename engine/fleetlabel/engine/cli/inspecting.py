@@ -34,7 +34,9 @@ def info(store: opt.StoreArg, as_json: opt.Json = False) -> None:
         return
     console = Console(highlight=False, soft_wrap=True)
     sensors = ", ".join(f"{sensor['name']} ({sensor['kind']})" for sensor in described.sensors)
-    console.print(f"{described.name}: {described.frames} frames, {described.bytes_on_disk / 1e6:,.1f} MB", markup=False)
+    console.print(
+        f"{described.name}: {described.frames} frames, {described.bytes_on_disk / 1e6:,.1f} MB", markup=False
+    )
     console.print(f"sensors: {sensors}", markup=False)
     console.print(f"labels: {', '.join(described.label_versions) or 'none'}", markup=False)
     table = Table("table", "samples", "parts", "rows", "quarantined", box=None, header_style="bold")
@@ -65,8 +67,12 @@ def verify(store: opt.StoreArg, as_json: opt.Json = False) -> None:
 
 def export(
     store: opt.StoreArg,
-    out: Annotated[Path, typer.Option("--out", "-o", metavar="FOLDER", help="Where to write.", show_default=False)],
-    format: Annotated[ExportFormat, typer.Option("--format", "-f", help="Format to write.")] = ExportFormat.KITTI,
+    out: Annotated[
+        Path, typer.Option("--out", "-o", metavar="FOLDER", help="Where to write.", show_default=False)
+    ],
+    format: Annotated[
+        ExportFormat, typer.Option("--format", "-f", help="Format to write.")
+    ] = ExportFormat.KITTI,
     labels: Version = None,
 ) -> None:
     """Write a label version in another tool's format."""
@@ -82,7 +88,9 @@ def export(
 def evaluate(
     store: opt.StoreArg,
     labels: Version = None,
-    rules: Annotated[str, typer.Option(help="visible: objects a sensor could see; kitti: KITTI's rules.")] = "visible",
+    rules: Annotated[
+        str, typer.Option(help="visible: objects a sensor could see; kitti: KITTI's rules.")
+    ] = "visible",
     as_json: opt.Json = False,
 ) -> None:
     """Measure a label version against the source's ground truth."""

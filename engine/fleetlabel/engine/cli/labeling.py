@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import typer
@@ -13,7 +12,7 @@ from rich.table import Table
 from fleetlabel.engine.cli import options as opt
 from fleetlabel.engine.cli.progress import StageBars
 from fleetlabel.engine.pipeline import run as pipeline
-from fleetlabel.engine.pipeline.config import RunConfig, load_config
+from fleetlabel.engine.pipeline.config import Existing, load_config
 from fleetlabel.model.errors import UsageError
 
 _QUARANTINED = 3
@@ -22,7 +21,7 @@ _SHOWN = 20
 
 def ingest(
     source: opt.SourceArg,
-    out: opt.Out,
+    out: opt.Out = None,
     sequence: opt.Sequence = None,
     resume: opt.Resume = False,
     overwrite: opt.Overwrite = False,
@@ -32,9 +31,15 @@ def ingest(
     as_json: opt.Json = False,
 ) -> None:
     """Read a drive log into a store."""
-    settings = load_config(config, {"chunk_frames": chunk_frames, "workers": workers})
+    flags = {
+        "out": out,
+        "existing": _existing(resume, overwrite),
+        "sequence": sequence,
+        "chunk_frames": chunk_frames,
+        "workers": workers,
+    }
     with StageBars() as bars:
-        outcome = pipeline.ingest(source, out, settings, _existing(resume, overwrite), sequence, bars)
+        outcome = pipeline.ingest(source, load_config(config, flags), bars)
     _report(outcome, as_json)
 
 
@@ -99,7 +104,7 @@ def track(
 
 def run(
     source: opt.SourceArg,
-    out: opt.Out,
+    out: opt.Out = None,
     model: opt.Model = None,
     detections2d: opt.Detections2D = None,
     detections3d: opt.Detections3D = None,
@@ -121,6 +126,9 @@ def run(
 ) -> None:
     """From a drive log to tracked labels: ingest, prelabel, lift and track."""
     flags = {
+        "out": out,
+        "existing": _existing(resume, overwrite),
+        "sequence": sequence,
         "model": model,
         "detections2d": detections2d,
         "detections3d": detections3d,
@@ -129,9 +137,8 @@ def run(
         "workers": workers,
         **_detect_flags(imgsz, tiles, conf, backend, device, precision, batch),
     }
-    settings: RunConfig = load_config(config, flags)
     with StageBars() as bars:
-        outcome = pipeline.run(source, out, settings, _existing(resume, overwrite), sequence, bars)
+        outcome = pipeline.run(source, load_config(config, flags), bars)
     _report(outcome, as_json)
 
 
@@ -145,7 +152,7 @@ def _detect_flags(
     batch: int | None,
 ) -> dict[str, Any]:
     return {
-        "detect.imgsz": imgsz,
+        "detect.imgsz_px": imgsz,
         "detect.tiles": opt.parse_tiles(tiles),
         "detect.conf": conf,
         "detect.backend": backend,
@@ -155,12 +162,12 @@ def _detect_flags(
     }
 
 
-def _existing(resume: bool, overwrite: bool) -> pipeline.Existing:
+def _existing(resume: bool, overwrite: bool) -> Existing | None:
     if resume and overwrite:
         raise UsageError("--resume and --overwrite exclude each other; choose one")
     if resume:
-        return pipeline.Existing.RESUME
-    return pipeline.Existing.OVERWRITE if overwrite else pipeline.Existing.REFUSE
+        return Existing.RESUME
+    return Existing.OVERWRITE if overwrite else None
 
 
 def _report(outcome: pipeline.Outcome, as_json: bool) -> None:
@@ -171,7 +178,9 @@ def _report(outcome: pipeline.Outcome, as_json: bool) -> None:
     for place, entry in outcome.quarantined[:_SHOWN]:
         errors.print("quarantined:", f"{place}: {entry.reason}", style="yellow", markup=False)
     if len(outcome.quarantined) > _SHOWN:
-        errors.print(f"... and {len(outcome.quarantined) - _SHOWN} more; `fleetlabel info --json` counts them")
+        errors.print(
+            f"... and {len(outcome.quarantined) - _SHOWN} more; `fleetlabel info --json` counts them"
+        )
     if as_json:
         print(json.dumps(outcome.to_dict(), indent=1))
     else:
@@ -187,7 +196,9 @@ def _print_ledger(outcome: pipeline.Outcome) -> None:
         column.justify = "right"
     for line in ledger.stages:
         boxes = f"{line.boxes:,}" if line.boxes else ""
-        table.add_row(line.stage, f"{line.frames:,}", boxes, f"{line.ms_per_frame:.2f}", f"{100 * line.share:.1f} %")
+        table.add_row(
+            line.stage, f"{line.frames:,}", boxes, f"{line.ms_per_frame:.2f}", f"{100 * line.share:.1f} %"
+        )
     console = Console(highlight=False, soft_wrap=True)
     console.print(table)
     rate = ledger.frames / ledger.wall_s if ledger.wall_s else 0.0

@@ -10,32 +10,49 @@ import typer
 
 from fleetlabel.model.errors import UsageError
 
-StoreArg = Annotated[Path, typer.Argument(metavar="STORE", help="A sequence's store (.zarr).", show_default=False)]
-SourceArg = Annotated[
-    Path, typer.Argument(metavar="SOURCE", help="A drive log: PandaSet or KITTI tracking folder.", show_default=False)
+StoreArg = Annotated[
+    Path, typer.Argument(metavar="STORE", help="A sequence's store (.zarr).", show_default=False)
 ]
-Out = Annotated[Path, typer.Option("--out", "-o", metavar="STORE", help="The store to write.", show_default=False)]
+SourceArg = Annotated[
+    Path,
+    typer.Argument(
+        metavar="SOURCE", help="A drive log: PandaSet or KITTI tracking folder.", show_default=False
+    ),
+]
+Out = Annotated[
+    Path | None, typer.Option("--out", "-o", metavar="STORE", help="The store to write.", show_default=False)
+]
 Sequence = Annotated[str | None, typer.Option(help="Which sequence, where SOURCE holds several.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with an existing store.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an existing store.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one machine-readable summary.")]
-ConfigFile = Annotated[Path | None, typer.Option("--config", metavar="YAML", help="Settings; flags take precedence.")]
+ConfigFile = Annotated[
+    Path | None, typer.Option("--config", metavar="YAML", help="Settings; flags take precedence.")
+]
 ChunkFrames = Annotated[int | None, typer.Option(help="Frames per task; labels do not depend on it. [32]")]
 Workers = Annotated[int | None, typer.Option(help="Tasks at once. [one per core]")]
-LabelsName = Annotated[str | None, typer.Option("--labels", help="Name of the label version. [named after the run]")]
+LabelsName = Annotated[
+    str | None, typer.Option("--labels", help="Name of the label version. [named after the run]")
+]
 
 Model = Annotated[
     Path | None,
-    typer.Option("--model", "-m", help="YOLO weights: .pt, .onnx, OpenVINO folder, .engine.", show_default=False),
+    typer.Option(
+        "--model", "-m", help="YOLO weights: .pt, .onnx, OpenVINO folder, .engine.", show_default=False
+    ),
 ]
 Detections2D = Annotated[
-    Path | None, typer.Option(help="Instead of a model: a folder of another detector's 2D boxes (KITTI tracking).")
+    Path | None,
+    typer.Option(help="Instead of a model: a folder of another detector's 2D boxes (KITTI tracking)."),
 ]
 Detections3D = Annotated[
-    Path | None, typer.Option(help="Instead of lifting: a folder of another detector's cuboids (KITTI format).")
+    Path | None,
+    typer.Option(help="Instead of lifting: a folder of another detector's cuboids (KITTI format)."),
 ]
 ImageSize = Annotated[int | None, typer.Option("--imgsz", help="Side of the network's input in pixels.")]
-Tiles = Annotated[str | None, typer.Option(metavar="CxR", help="Columns x rows of tiles besides the whole picture.")]
+Tiles = Annotated[
+    str | None, typer.Option(metavar="CxR", help="Columns x rows of tiles besides the whole picture.")
+]
 Confidence = Annotated[float | None, typer.Option("--conf", help="Least score of a detection.")]
 Backend = Annotated[str | None, typer.Option(help="auto, torch, onnxruntime, openvino or tensorrt.")]
 Device = Annotated[str | None, typer.Option(help="auto, cpu or cuda.")]
