@@ -4,6 +4,7 @@
 disk for tests.
 """
 
+from fleetlabel.engine.ingest.detections import import_detections2d, import_detections3d
 from fleetlabel.engine.ingest.formats import list_sequences, open_sequence, recognise
 from fleetlabel.engine.ingest.source import (
     GROUND_TRUTH,
@@ -18,6 +19,8 @@ __all__ = [
     "GroundTruth",
     "SequenceSource",
     "SourceFormat",
+    "import_detections2d",
+    "import_detections3d",
     "list_sequences",
     "open_sequence",
     "recognise",

@@ -96,6 +96,24 @@ def within_reach(times: Timeline, trajectory: Trajectory, frame_timestamp_ns: I6
     return Timeline(np.where(beyond, frame_timestamp_ns, times.timestamp_ns), faults)
 
 
+def require_reach(frame_timestamp_ns: I64, trajectory: Trajectory, where: str) -> None:
+    """Refuses a drive with frames so far from all ego poses that nothing in them could be placed.
+
+    Raises:
+        SourceError: there are such frames.
+    """
+    slack = trajectory.max_extrapolation_ns
+    outside = (frame_timestamp_ns < trajectory.timestamp_ns[0] - slack) | (
+        frame_timestamp_ns > trajectory.timestamp_ns[-1] + slack
+    )
+    if bool(outside.any()):
+        frames = np.flatnonzero(outside)
+        raise SourceError(
+            f"{where}: {len(frames)} frames, {frames[0]} to {frames[-1]}, have no pose within {slack / 1e9:g} s, so "
+            "nobody knows where the vehicle was; restore the file from the original log, or cut the drive there"
+        )
+
+
 def _longest_increasing(values: Sequence[int]) -> list[int]:
     """Rows of a longest strictly increasing subsequence (patience sorting, O(n log n))."""
     tails: list[int] = []

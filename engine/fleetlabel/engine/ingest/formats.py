@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from fleetlabel.engine.ingest.kitti_tracking import KittiTracking
 from fleetlabel.engine.ingest.pandaset import PandaSet
 from fleetlabel.engine.ingest.source import SequenceSource, SourceFormat
 from fleetlabel.model.errors import SourceError, UsageError
 
-FORMATS: tuple[SourceFormat, ...] = (PandaSet(),)
+FORMATS: tuple[SourceFormat, ...] = (PandaSet(), KittiTracking())
 
 
 def recognise(path: Path) -> SourceFormat:

@@ -18,8 +18,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-from fleetlabel.engine.ingest.clocks import Timeline, nanoseconds, timeline, within_reach
+from fleetlabel.engine.ingest.clocks import Timeline, nanoseconds, require_reach, timeline, within_reach
 from fleetlabel.engine.ingest.files import read_json
+from fleetlabel.engine.ingest.numbered import numbered_files
 from fleetlabel.engine.ingest.pandaset_labels import read_cuboids
 from fleetlabel.engine.ingest.pandaset_rig import EGO_FROM_LIDAR, PosedTimes, estimate_rig, parse_poses
 from fleetlabel.engine.ingest.pictures import camera_part, picture_size
@@ -38,7 +39,6 @@ from fleetlabel.store import Part, Quarantined, SequenceInfo
 LIDARS: Mapping[str, int] = {"pandar64": 0, "pandar_gt": 1}
 # All PandaSet pictures; only used where no picture of a camera can tell.
 _PICTURE_SIZE_PX = (1920, 1080)
-_MAX_FRAMES = 1_000_000
 T = TypeVar("T")
 
 
@@ -75,10 +75,10 @@ class PandaSetSequence(SequenceSource):
 
     def __init__(self, folder: Path, name: str) -> None:
         self._folder = folder
-        self._files = {"lidar": _numbered(folder / "lidar", (".pkl.gz", ".pkl"))}
+        self._files = {"lidar": numbered_files(folder / "lidar", (".pkl.gz", ".pkl"))}
         warnings: list[str] = []
         for camera in sorted(entry.name for entry in (folder / "camera").iterdir() if entry.is_dir()):
-            pictures = _numbered(folder / "camera" / camera, (".jpg", ".jpeg", ".png"))
+            pictures = numbered_files(folder / "camera" / camera, (".jpg", ".jpeg", ".png"))
             if pictures:
                 self._files[camera] = pictures
             else:
@@ -93,7 +93,7 @@ class PandaSetSequence(SequenceSource):
         poses = rig.trajectory.world_from_ego - np.concatenate([offset, np.zeros(4)])
         trajectory = Trajectory(rig.trajectory.timestamp_ns, poses)
         frame_ns = lidar.times.timestamp_ns
-        _check_reach(frame_ns, trajectory, lidar.where)
+        require_reach(frame_ns, trajectory, str(lidar.where))
         self._times = {
             sensor: within_reach(entry.times, trajectory, frame_ns)
             for sensor, entry in {"lidar": lidar, **posed}.items()
@@ -120,7 +120,7 @@ class PandaSetSequence(SequenceSource):
 
     def ground_truth(self) -> GroundTruth | None:
         """See the base class."""
-        files = _numbered(self._folder / "annotations" / "cuboids", (".pkl.gz", ".pkl"))
+        files = numbered_files(self._folder / "annotations" / "cuboids", (".pkl.gz", ".pkl"))
         return read_cuboids(files, self.info.frame_timestamp_ns, self._offset) if files else None
 
     def _points(self, frame: int, lidar: str) -> Points | None:
@@ -203,21 +203,6 @@ def _is_sequence(path: Path) -> bool:
     )
 
 
-def _numbered(folder: Path, endings: tuple[str, ...]) -> dict[int, Path]:
-    """Files of a folder named by a frame number, by frame, ascending."""
-    if not folder.is_dir():
-        return {}
-    found = {}
-    for path in folder.iterdir():
-        number = path.name.partition(".")[0]
-        if not path.name.endswith(endings) or not (number.isascii() and number.isdigit()):
-            continue
-        if len(number) > 9 or int(number) >= _MAX_FRAMES:
-            raise SourceError(f"{path}: no drive has so many frames; rename the file to its frame number")
-        found[int(number)] = path
-    return dict(sorted(found.items()))
-
-
 def _read_list(path: Path, *, exact: bool = False) -> list[Any]:
     entries = read_json(path, exact=exact)
     if not isinstance(entries, list) or not entries:
@@ -230,14 +215,3 @@ def _floats(table: Mapping[str, AnyArray], column: str, path: Path) -> F64:
     if values.dtype.kind not in "fiub":
         raise SourceError(f"{path}: column {column} holds {values.dtype}, not numbers; restore it from the original log")
     return values.astype(np.float64)
-
-
-def _check_reach(frame_ns: AnyArray, trajectory: Trajectory, where: Path) -> None:
-    slack = trajectory.max_extrapolation_ns
-    outside = (frame_ns < trajectory.timestamp_ns[0] - slack) | (frame_ns > trajectory.timestamp_ns[-1] + slack)
-    if outside.any():
-        frames = np.flatnonzero(outside)
-        raise SourceError(
-            f"{where}: frames {frames[0]}..{frames[-1]} have no pose within {slack / 1e9:g} s, so nobody knows where the "
-            "vehicle was; restore the file from the original log, or cut the drive there"
-        )
