@@ -1,0 +1,146 @@
+"""Which of the things inside a detection's box is the detected one.
+
+The voxels in the box are joined to clusters, seen from above. A cluster is credited with the share of the box's
+pixels that it fills (lidar points are spread evenly over the picture, and the object sits in the middle of its box),
+with a range that agrees with the box's angular height, and with a size that its class can have.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from fleetlabel.geometry.arrays import F64, I64
+from fleetlabel.geometry.compiled import kernel
+
+N_CANDIDATES = 3
+RANGE_SIGMA = (
+    0.22  # relative, of the range told by the box's height: spread of class heights and detector noise
+)
+
+
+@kernel
+def cluster(xy: F64, link_m: float) -> tuple[I64, int]:
+    """Labels (N,) of points (N, 2) joined through gaps up to about ``link_m``, and their number.
+
+    Points are put into cells of half the link; occupied cells at most two apart are joined (union-find).
+    """
+    n = len(xy)
+    labels = np.empty(n, dtype=np.int64)
+    if n == 0:
+        return labels, 0
+    size = 0.5 * link_m
+    x0, y0 = xy[:, 0].min(), xy[:, 1].min()
+    key = np.empty(n, dtype=np.int64)
+    for p in range(n):
+        key[p] = int((xy[p, 0] - x0) / size) * 1048576 + int((xy[p, 1] - y0) / size)
+    order = np.argsort(key)
+    cells = np.empty(n, dtype=np.int64)
+    cell_of = np.empty(n, dtype=np.int64)
+    m = 0
+    for k in range(n):
+        p = order[k]
+        if m == 0 or key[p] != cells[m - 1]:
+            cells[m] = key[p]
+            m += 1
+        cell_of[p] = m - 1
+    parent = np.arange(m)
+    for c in range(m):
+        for di in range(0, 3):
+            # Cells of one column are adjacent keys: one search per column, then a short walk.
+            low = cells[c] + di * 1048576 - 2 if di > 0 else cells[c] + 1
+            high = cells[c] + di * 1048576 + 2
+            k = np.searchsorted(cells[:m], low)
+            while k < m and cells[k] <= high:
+                if not (di == 2 and abs(cells[k] - cells[c] - 2 * 1048576) == 2):
+                    a, b = c, k
+                    while parent[a] != a:
+                        parent[a] = parent[parent[a]]
+                        a = parent[a]
+                    while parent[b] != b:
+                        parent[b] = parent[parent[b]]
+                        b = parent[b]
+                    if a != b:
+                        parent[max(a, b)] = min(a, b)
+                k += 1
+    name = np.full(m, -1, dtype=np.int64)
+    count = 0
+    for c in range(m):
+        a = c
+        while parent[a] != a:
+            a = parent[a]
+        if name[a] < 0:
+            name[a] = count
+            count += 1
+        name[c] = name[a]
+    for p in range(n):
+        labels[p] = name[cell_of[p]]
+    return labels, count
+
+
+@kernel
+def rank_clusters(
+    xyz: F64,
+    height: F64,
+    uv: F64,
+    weight: F64,
+    labels: I64,
+    n_clusters: int,
+    camera: F64,
+    range_expected: float,
+    contact_range: float,
+    size_max: F64,
+    size_mean: F64,
+) -> tuple[I64, F64]:
+    """The best clusters of one detection, best first: their labels (K,) and credits (K,), K <= N_CANDIDATES.
+
+    Args:
+        xyz, height, uv, weight: (N, ...) voxels in the box; uv is the place in the box, 0..1.
+        range_expected: told by the box's angular height, NaN if it is cut off.
+        contact_range: where the box's lower edge meets the road, NaN if unknown.
+    """
+    share = np.zeros(n_clusters)
+    near = np.full(n_clusters, np.inf)
+    top = np.zeros(n_clusters)
+    lows = np.full((n_clusters, 2), np.inf)
+    highs = np.full((n_clusters, 2), -np.inf)
+    u_low = np.full(n_clusters, np.inf)
+    u_high = np.full(n_clusters, -np.inf)
+    total = 1e-9
+    for p in range(len(xyz)):
+        k = labels[p]
+        du, dv = (uv[p, 0] - 0.5) / 0.35, (uv[p, 1] - 0.55) / 0.4
+        dx, dy = xyz[p, 0] - camera[0], xyz[p, 1] - camera[1]
+        planar = np.sqrt(dx * dx + dy * dy)
+        w = weight[p] * np.exp(-0.5 * (du * du + dv * dv))
+        share[k] += w
+        total += w
+        near[k] = min(near[k], planar)
+        top[k] = max(top[k], height[p])
+        for a in range(2):
+            lows[k, a] = min(lows[k, a], xyz[p, a])
+            highs[k, a] = max(highs[k, a], xyz[p, a])
+        u_low[k] = min(u_low[k], uv[p, 0])
+        u_high[k] = max(u_high[k], uv[p, 0])
+    credit = np.zeros(n_clusters)
+    for k in range(n_clusters):
+        value = share[k] / total
+        value *= 0.4 + 0.6 * min(max(u_high[k] - u_low[k], 0.0), 1.0)
+        half = 0.5 * size_mean[1]
+        if np.isfinite(range_expected):
+            # Too near is what an occluded lower half looks like; too far cannot be explained.
+            off = np.log((near[k] + half) / range_expected) / RANGE_SIGMA
+            value *= 0.05 + np.exp(-0.5 * off * off) if off > 0 else 0.25 + 0.75 * np.exp(-0.5 * off * off)
+        if np.isfinite(contact_range):
+            off = np.log(near[k] / contact_range) / 0.15
+            if off > 0:
+                value *= 0.2 + 0.8 * np.exp(-0.5 * off * off)
+        extent = np.sqrt((highs[k, 0] - lows[k, 0]) ** 2 + (highs[k, 1] - lows[k, 1]) ** 2)
+        limit = 1.15 * np.sqrt(size_max[0] ** 2 + size_max[1] ** 2)
+        if extent > limit:
+            value *= max(0.2, limit / extent)
+        if top[k] < 0.35 * size_mean[2]:
+            value *= 0.3
+        credit[k] = value
+    n_out = min(n_clusters, N_CANDIDATES)
+    order = np.argsort(-credit)[:n_out]
+    return order, credit[order]
