@@ -14,7 +14,8 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from fleetlabel.engine.detect import DetectConfig, Weights, choose_backend, possible_specs
+from fleetlabel.engine.detect import DetectConfig, Weights, choose_backend
+from fleetlabel.engine.detect.backend import possible_specs
 from fleetlabel.store import SequenceStore
 from fleetlabel.store.durable import write_file
 from fleetlabel.store.groups import read_group, write_group

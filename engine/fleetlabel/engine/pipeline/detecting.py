@@ -9,11 +9,12 @@ from pathlib import Path
 import numpy as np
 
 from fleetlabel.engine.detect import DetectConfig, Detector, DetectFailure, FrameDetections, load_weights
+from fleetlabel.engine.detect.weights import sha256_of
 from fleetlabel.engine.ingest import import_detections2d
 from fleetlabel.engine.pipeline.choice import settle_backend
 from fleetlabel.engine.pipeline.config import RunConfig
 from fleetlabel.engine.pipeline.driver import Task, TaskResult
-from fleetlabel.engine.pipeline.importing import file_hash, write_boxes
+from fleetlabel.engine.pipeline.importing import write_boxes
 from fleetlabel.engine.pipeline.ranges import chunks
 from fleetlabel.model.boxes import Boxes2D, Source
 from fleetlabel.model.errors import UsageError
@@ -123,7 +124,7 @@ def _warm_detector(model: Path, config: DetectConfig) -> Detector:
 def _plan_import(store: SequenceStore, folder: Path, warnings: list[str]) -> tuple[Run, list[Task]]:
     imported = import_detections2d(folder, store.info)
     class_names = next(iter(imported.values())).class_names
-    identity = {"imported_sha256": file_hash(folder), "class_names": list(class_names)}
+    identity = {"imported_sha256": sha256_of(folder), "class_names": list(class_names)}
     run = declare_run(store, STAGE, {"algorithm_version": ALGORITHM_VERSION, **identity})
     if not any(map(len, imported.values())):
         warnings.append(f"{folder} holds no 2D boxes for {store.info.name}")

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import numpy as np
 
+from fleetlabel.engine.detect.weights import sha256_of
 from fleetlabel.engine.ingest import import_detections3d
 from fleetlabel.engine.lift import CameraView, LidarPoints, LiftConfig, LiftedBoxes, lift_frame
 from fleetlabel.engine.pipeline.config import RunConfig
 from fleetlabel.engine.pipeline.driver import Task, TaskResult
-from fleetlabel.engine.pipeline.importing import file_hash, write_boxes
+from fleetlabel.engine.pipeline.importing import write_boxes
 from fleetlabel.engine.pipeline.ranges import chunks, overlapping
 from fleetlabel.geometry import se3
 from fleetlabel.geometry.arrays import I32
@@ -145,7 +146,7 @@ def _of_frame(boxes: Boxes2D, frame: int) -> Boxes2D:
 
 def _plan_import(store: SequenceStore, folder: Path, warnings: list[str]) -> tuple[Run, list[Task]]:
     imported = import_detections3d(folder, store.info)
-    identity = {"imported_sha256": file_hash(folder), "class_names": list(imported.class_names)}
+    identity = {"imported_sha256": sha256_of(folder), "class_names": list(imported.class_names)}
     run = declare_run(store, STAGE, {"algorithm_version": ALGORITHM_VERSION, **identity})
     table = store.declare_boxes(run.table_path("all"), imported.class_names, cameras=[])
     if not len(imported):
