@@ -15,6 +15,10 @@ class UsageError(FleetLabelError, ValueError):
     """The caller asked for something that cannot be: a wrong option, two options that exclude each other."""
 
 
+class InterruptedRunError(FleetLabelError):
+    """A person stopped a run; what it had committed is kept."""
+
+
 class SourceError(FleetLabelError, ValueError):
     """A drive log, or one of its files, cannot be read as what it should be."""
 

@@ -6,15 +6,12 @@ import sys
 from importlib.metadata import entry_points, version
 from typing import Annotated
 
-import click
 import typer
 from rich.console import Console
 
 from fleetlabel.engine.cli import inspecting, labeling
-from fleetlabel.model.errors import FleetLabelError, UsageError
-
-# Exit codes, as the README lists them.
-OK, FAILED, USAGE, QUARANTINED, INTERRUPTED = 0, 1, 2, 3, 130
+from fleetlabel.engine.cli.exit_codes import FAILED, INTERRUPTED, OK, USAGE
+from fleetlabel.model.errors import FleetLabelError, InterruptedRunError, UsageError
 
 app = typer.Typer(
     name="fleetlabel",
@@ -46,22 +43,13 @@ def main() -> None:
     for entry in entry_points(group="fleetlabel.commands"):
         app.command(entry.name)(entry.load())
     try:
-        code = app(standalone_mode=False)
-    except (FleetLabelError, click.ClickException) as error:
-        code = _fail(error)
-    except (KeyboardInterrupt, click.Abort):
-        Console(stderr=True).print(
-            "interrupted; what was finished is kept: run the same command with --resume"
-        )
-        code = INTERRUPTED
-    sys.exit(code or OK)
+        app()
+    except FleetLabelError as error:
+        Console(stderr=True, soft_wrap=True).print("error:", str(error), markup=False, highlight=False, style="red")
+        sys.exit(_exit_code(error))
 
 
-def _fail(error: FleetLabelError | click.ClickException) -> int:
-    if isinstance(error, click.ClickException):
-        error.show()
-        return error.exit_code
-    Console(stderr=True, soft_wrap=True).print(
-        "error:", str(error), markup=False, highlight=False, style="red"
-    )
-    return USAGE if isinstance(error, UsageError) else FAILED
+def _exit_code(error: FleetLabelError) -> int:
+    if isinstance(error, UsageError):
+        return USAGE
+    return INTERRUPTED if isinstance(error, InterruptedRunError) else FAILED

@@ -10,12 +10,12 @@ from rich.console import Console
 from rich.table import Table
 
 from fleetlabel.engine.cli import options as opt
+from fleetlabel.engine.cli.exit_codes import QUARANTINED
 from fleetlabel.engine.cli.progress import StageBars
 from fleetlabel.engine.pipeline import run as pipeline
 from fleetlabel.engine.pipeline.config import Existing, load_config
 from fleetlabel.model.errors import UsageError
 
-_QUARANTINED = 3
 _SHOWN = 20
 
 
@@ -186,7 +186,7 @@ def _report(outcome: pipeline.Outcome, as_json: bool) -> None:
     else:
         _print_ledger(outcome)
     if outcome.quarantined:
-        raise typer.Exit(_QUARANTINED)
+        raise typer.Exit(QUARANTINED)
 
 
 def _print_ledger(outcome: pipeline.Outcome) -> None:

@@ -17,7 +17,7 @@ from fleetlabel.engine.pipeline.ingesting import plan_ingest
 from fleetlabel.engine.pipeline.labelling import plan_track
 from fleetlabel.engine.pipeline.ledger import Ledger, make_ledger
 from fleetlabel.engine.pipeline.lifting import plan_lift
-from fleetlabel.model.errors import UsageError
+from fleetlabel.model.errors import InterruptedRunError, UsageError
 from fleetlabel.store import Quarantined, SequenceStore, describe
 from fleetlabel.store.runs import latest_run
 
@@ -183,7 +183,13 @@ class _Session:
         with ThreadPoolExecutor(self._config.workers, thread_name_prefix="fleetlabel") as executor:
             on_finished = self._observer.finished if self._observer else None
             in_flight = self._config.workers
-            self._finished += execute(tasks, executor, in_flight=in_flight, on_finished=on_finished)
+            try:
+                self._finished += execute(tasks, executor, in_flight=in_flight, on_finished=on_finished)
+            except KeyboardInterrupt as error:
+                raise InterruptedRunError(
+                    f"interrupted; what was finished is kept in {self.store.root}: "
+                    "run the same command with --resume to go on"
+                ) from error
 
     def outcome(self) -> Outcome:
         """What this call did; writes its ledger beside the store."""
