@@ -27,6 +27,8 @@ class TrackerConfig:
         max_coast_s: how long a confirmed track is kept without a detection.
         low_coast_s: how long after its last detection a track still takes weak ones.
         tentative_coast_s: how long an unconfirmed track is kept without a detection.
+        borrow_weight: a new track starts with the mean velocity of those around it; this is what standing still
+            weighs in that mean, where one track alike weighs 1.
         report_coast_s: how long after its last detection a track is still reported, as coasted.
     """
 
@@ -42,6 +44,7 @@ class TrackerConfig:
     max_coast_s: float
     low_coast_s: float
     tentative_coast_s: float
+    borrow_weight: float
     report_coast_s: float = 0.0
 
     def life(self, reach_m: float = 0.0) -> Life:
@@ -53,7 +56,7 @@ class TrackerConfig:
             rebirth_buffer=float(self.rebirth_buffer), reach_m=float(reach_m),
             class_penalty=float(self.class_penalty), max_coast_s=float(self.max_coast_s),
             low_coast_s=float(self.low_coast_s), tentative_coast_s=float(self.tentative_coast_s),
-            report_coast_s=float(self.report_coast_s),
+            report_coast_s=float(self.report_coast_s), borrow_weight=float(self.borrow_weight),
         )  # fmt: skip
 
 
@@ -79,6 +82,7 @@ class Tracker2DConfig(TrackerConfig):
     max_coast_s: float = 2.0
     low_coast_s: float = 0.35
     tentative_coast_s: float = 0.0
+    borrow_weight: float = 0.1
     measurement_std: float = 0.05
     start_velocity_std: float = 1.0
     acceleration_std: float = 0.5
@@ -122,6 +126,7 @@ class Tracker3DConfig(TrackerConfig):
     max_coast_s: float = 1.5
     low_coast_s: float = 0.35
     tentative_coast_s: float = 0.0
+    borrow_weight: float = 0.1
     reach_m: float = 6.0
     position_std_m: float = 0.3
     size_std_m: float = 0.3

@@ -32,6 +32,7 @@ ROW_FRAME, ROW_ID, ROW_CLASS, ROW_DETECTION, ROW_STATUS = 0, 1, 2, 3, 4  # integ
 MATCHED, COASTED = 0, 1
 YAW = 6
 MAX_HEADING_VOTE = 5.0
+NEAR_M2 = 100.0  # squared distance at which another track's velocity counts half
 
 
 class Life(NamedTuple):
@@ -51,6 +52,7 @@ class Life(NamedTuple):
     low_coast_s: float
     tentative_coast_s: float
     report_coast_s: float
+    borrow_weight: float
 
 
 @kernel
@@ -98,20 +100,13 @@ def track_frames(
                     real,
                     whole,
                 )
+        n_before = n
         for k in range(last - first):
             if not taken[k] and score[first + k] >= life.birth_score:
                 _start_track(
-                    n,
-                    box[first + k],
-                    score[first + k],
-                    class_id[first + k],
-                    now,
-                    noise,
-                    mean,
-                    var,
-                    real,
-                    whole,
+                    n, box[first + k], score[first + k], class_id[first + k], now, noise, mean, var, real, whole
                 )
+                _borrow_velocity(n, n_before, now, life.borrow_weight, mean, whole)
                 detection_of[n] = k
                 n += 1
         if n_rows + n > len(row_whole):
@@ -199,6 +194,31 @@ def _start_track(
     whole[i, CLASS_ID] = class_id
     whole[i, HITS] = 1
     whole[i, LAST_NS] = whole[i, BIRTH_NS] = now
+
+
+@kernel
+def _borrow_velocity(i: int, n_before: int, now: int, own_weight: float, mean: F64, whole: I64) -> None:
+    """Start the new track ``i`` with the common motion of the tracks around it, which the ego vehicle's own makes.
+
+    In a turn everything in the picture moves alike, and a new track that expects to stay where it is takes the
+    detection of its neighbour. In 2D tracks count by likeness in size, which goes with depth, in 3D by nearness.
+    """
+    total = own_weight
+    vx, vy = 0.0, 0.0
+    for j in range(n_before):
+        if whole[j, HITS] < 3 or whole[j, LAST_NS] != now:
+            continue
+        if mean.shape[2] == 4:
+            ratio = _scale(mean[j, 0]) / _scale(mean[i, 0])
+            weight = min(ratio, 1.0 / ratio)
+        else:
+            dx, dy = mean[j, 0, 0] - mean[i, 0, 0], mean[j, 0, 1] - mean[i, 0, 1]
+            weight = 1.0 / (1.0 + (dx * dx + dy * dy) / NEAR_M2)
+        total += weight
+        vx += weight * mean[j, 1, 0]
+        vy += weight * mean[j, 1, 1]
+    if total > 0.0:
+        mean[i, 1, 0], mean[i, 1, 1] = vx / total, vy / total
 
 
 @kernel
