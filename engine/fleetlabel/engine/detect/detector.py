@@ -1,0 +1,277 @@
+"""Pictures in, 2D boxes out: decoding runs ahead of the network, and a bad picture stops nobody else's."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import defaultdict, deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Self
+
+import cv2
+import numpy as np
+
+from fleetlabel.engine.detect.backend import BackendSpec, open_backend
+from fleetlabel.engine.detect.choose import choose_backend
+from fleetlabel.engine.detect.config import DetectConfig
+from fleetlabel.engine.detect.heads import Candidates, read_head
+from fleetlabel.engine.detect.letterbox import Letterbox, fit, resize_and_pad, smallest_input, to_network
+from fleetlabel.engine.detect.nms import non_maximum_suppression
+from fleetlabel.engine.detect.picture import decode_jpeg, jpeg_size, reduction_for
+from fleetlabel.engine.detect.tiles import View, views
+from fleetlabel.engine.detect.weights import Weights
+from fleetlabel.geometry.arrays import F32, F64, I16
+from fleetlabel.model.errors import DecodeError
+
+ALGORITHM_VERSION = 1
+"""Part of a run's identity: raise it by hand with every change that moves, adds or removes boxes."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FrameDetections:
+    """The boxes of one picture, best-scored first.
+
+    Attributes:
+        xyxy_px: (N, 4) float64 in pixels of the original picture, clipped to it.
+        score: (N,) float32.
+        class_id: (N,) int16 the model's class number: a row of :attr:`Detector.class_names`.
+    """
+
+    xyxy_px: F64
+    score: F32
+    class_id: I16
+
+
+@dataclass(frozen=True, slots=True)
+class DetectFailure:
+    """A picture that could not be looked at, and why."""
+
+    reason: str
+
+
+@dataclass(slots=True, eq=False)
+class _Part:
+    """One view of a picture on its way through the network."""
+
+    view: View
+    place: Letterbox
+    network_input: F32 | None
+    candidates: Candidates | None = None
+
+
+@dataclass(slots=True, eq=False)
+class _Prepared:
+    """A decoded picture, ready for the network."""
+
+    width_px: int
+    height_px: int
+    reduction: int
+    parts: list[_Part] = field(default_factory=list)
+
+
+class Detector:
+    """A loaded model with its settings.
+
+    One detector may be shared by threads, or each may have its own; results are the same. It owns one thread
+    that decodes ahead; ``close`` (or ``with``) ends it.
+
+    Attributes:
+        weights: the model.
+        config: the settings, with nothing left to ``auto``.
+        class_names: the model's own names, which ``class_id`` counts; map them with
+            ``fleetlabel.model.ontology``.
+    """
+
+    def __init__(self, weights: Weights, config: DetectConfig) -> None:
+        """Loads the model; measures backends first if the settings leave a choice (see ``choose_backend``).
+
+        Raises:
+            UsageError: the settings cannot be met.
+            ModelFileError: no backend can run the model.
+        """
+        self.weights = weights
+        self.config = choose_backend(weights, config).config
+        self.class_names = weights.class_names
+        spec = BackendSpec(self.config.backend, self.config.device, self.config.precision)
+        self._backend = open_backend(weights, spec, self.config)
+        self._batch = self.config.batch or 1
+        self._imgsz_px = self.config.imgsz_px or weights.imgsz_px
+        self._decoder = ThreadPoolExecutor(max_workers=1, thread_name_prefix="fleetlabel-decode")
+        self._seconds: defaultdict[str, float] = defaultdict(float)
+        self._seconds_lock = threading.Lock()
+        # Of the whole process; else every resize starts a thread per core.
+        cv2.setNumThreads(self.config.threads)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Ends the decoding thread."""
+        self._decoder.shutdown(cancel_futures=True)
+
+    def identity(self) -> dict[str, object]:
+        """Everything that a box depends on beside the picture, for JSON: equal identity, equal boxes."""
+        config = self.config
+        return {
+            "algorithm_version": ALGORITHM_VERSION,
+            "model_sha256": self.weights.sha256,
+            "backend": config.backend,
+            "backend_version": self._backend.version,
+            "device": config.device,
+            "precision": config.precision,
+            "imgsz_px": self._imgsz_px,
+            "batch": self._batch,
+            "tiles": list(config.tiles),
+            "conf": config.conf,
+            "nms_iou": config.nms_iou,
+            "max_detections": config.max_detections,
+            "interpolation": config.interpolation,
+            "dct_scaling": config.dct_scaling,
+        }
+
+    @property
+    def seconds(self) -> dict[str, float]:
+        """Wall time so far of ``decode`` and ``preprocess``, which run ahead, ``inference`` and ``merge``."""
+        with self._seconds_lock:
+            return dict(self._seconds)
+
+    def detect(self, jpegs: Sequence[bytes]) -> list[FrameDetections | DetectFailure]:
+        """Boxes of every picture, in the order given; a picture that cannot be decoded yields the reason.
+
+        Args:
+            jpegs: pictures as JPEG bytes, of any sizes.
+        """
+        results: list[FrameDetections | DetectFailure | None] = [None] * len(jpegs)
+        pictures: dict[int, _Prepared] = {}
+        for row, prepared in enumerate(self._prepare_ahead(jpegs)):
+            if isinstance(prepared, DetectFailure):
+                results[row] = prepared
+                continue
+            pictures[row] = prepared
+            self._run_full_batches(pictures, last=False)
+            self._collect(pictures, results)
+        self._run_full_batches(pictures, last=True)
+        self._collect(pictures, results)
+        return [result for result in results if result is not None]
+
+    def _prepare_ahead(self, jpegs: Sequence[bytes]) -> Iterator[_Prepared | DetectFailure]:
+        """Decoded pictures in order, at most ``prefetch`` of them waiting."""
+        source = iter(jpegs)
+        ahead: deque[Future[_Prepared | DetectFailure]] = deque()
+        try:
+            while True:
+                while len(ahead) < self.config.prefetch and (jpeg := next(source, None)) is not None:
+                    ahead.append(self._decoder.submit(self._prepare, jpeg))
+                if not ahead:
+                    return
+                prepared = ahead.popleft().result()
+                yield prepared
+        finally:
+            for future in ahead:
+                future.cancel()
+
+    def _prepare(self, jpeg: bytes) -> _Prepared | DetectFailure:
+        try:
+            width, height = jpeg_size(jpeg)
+            looks = views(width, height, self.config.tiles, self.weights.network_hw)
+            sizes = [self._network_hw(look) for look in looks]
+            scale = max(
+                min(size[0] / (look.y1 - look.y0), size[1] / (look.x1 - look.x0))
+                for look, size in zip(looks, sizes, strict=True)
+            )
+            with self._timed("decode"):
+                picture = decode_jpeg(jpeg, reduction=reduction_for(scale) if self.config.dct_scaling else 1)
+        except DecodeError as error:
+            return DetectFailure(str(error))
+        prepared = _Prepared(width, height, picture.reduction)
+        with self._timed("preprocess"):
+            for look, size in zip(looks, sizes, strict=True):
+                r = picture.reduction
+                crop = picture.rgb[look.y0 // r : -(-look.y1 // r), look.x0 // r : -(-look.x1 // r)]
+                place = fit((crop.shape[0], crop.shape[1]), size)
+                network_input = np.empty((3, *size), dtype=np.float32)
+                to_network(resize_and_pad(crop, place, self.config.interpolation), network_input)
+                prepared.parts.append(_Part(look, place, network_input))
+        return prepared
+
+    def _network_hw(self, view: View) -> tuple[int, int]:
+        if self.weights.network_hw is not None:
+            return self.weights.network_hw
+        return smallest_input((view.y1 - view.y0, view.x1 - view.x0), self._imgsz_px, self.weights.stride_px)
+
+    def _run_full_batches(self, pictures: dict[int, _Prepared], *, last: bool) -> None:
+        """Runs waiting parts of equal shape in full batches; if ``last``, what remains as well."""
+        waiting: defaultdict[tuple[int, ...], list[_Part]] = defaultdict(list)
+        for picture in pictures.values():
+            for part in picture.parts:
+                if part.network_input is not None:
+                    waiting[part.network_input.shape].append(part)
+        for parts in waiting.values():
+            end = len(parts) if last else len(parts) - len(parts) % self._batch
+            for start in range(0, end, self._batch):
+                self._run(parts[start : min(start + self._batch, end)])
+
+    def _run(self, parts: list[_Part]) -> None:
+        inputs = [part.network_input for part in parts if part.network_input is not None]
+        if self._batch == 1:
+            batch = inputs[0][None]
+        else:
+            batch = np.zeros((self._batch, *inputs[0].shape), dtype=np.float32)
+            np.stack(inputs, out=batch[: len(inputs)])
+        with self._timed("inference"):
+            output = self._backend.forward(batch)
+        for part, of_part in zip(parts, output, strict=False):
+            part.candidates = read_head(of_part, self.weights.head, self.config.conf)
+            part.network_input = None
+
+    def _collect(
+        self, pictures: dict[int, _Prepared], results: list[FrameDetections | DetectFailure | None]
+    ) -> None:
+        """Moves finished pictures to the results."""
+        for row in [
+            row for row, p in pictures.items() if all(part.candidates is not None for part in p.parts)
+        ]:
+            with self._timed("merge"):
+                results[row] = self._merge(pictures.pop(row))
+
+    def _merge(self, picture: _Prepared) -> FrameDetections:
+        """One set of boxes from all views of a picture."""
+        size = np.array([picture.width_px, picture.height_px] * 2, dtype=np.float64)
+        boxes, cuts, seen_in, found = [], [], [], []
+        for number, part in enumerate(picture.parts):
+            if part.candidates is None:
+                continue
+            corner = np.array([part.view.x0, part.view.y0] * 2, dtype=np.float64)
+            xyxy = corner + picture.reduction * part.place.to_source(part.candidates.xyxy_px)
+            boxes.append(np.clip(xyxy, 0.0, size))
+            cuts.append(part.view.cut(boxes[-1]))
+            seen_in.append(np.full(len(boxes[-1]), number, dtype=np.int16))
+            found.append(part.candidates)
+        xyxy_px = np.concatenate(boxes)
+        score = np.concatenate([candidates.score for candidates in found])
+        class_id = np.concatenate([candidates.class_id for candidates in found])
+        area = (xyxy_px[:, 2:] > xyxy_px[:, :2]).all(axis=1)
+        xyxy_px, score, class_id = xyxy_px[area], score[area], class_id[area]
+        kept = non_maximum_suppression(
+            xyxy_px,
+            score,
+            class_id,
+            iou=self.config.nms_iou,
+            max_detections=self.config.max_detections,
+            view=np.concatenate(seen_in)[area],
+            cut=np.concatenate(cuts)[area],
+        )
+        return FrameDetections(xyxy_px[kept], score[kept], class_id[kept])
+
+    @contextmanager
+    def _timed(self, name: str) -> Iterator[None]:
+        start = time.perf_counter()
+        yield
+        with self._seconds_lock:
+            self._seconds[name] += time.perf_counter() - start
