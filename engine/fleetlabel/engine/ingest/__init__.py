@@ -1,7 +1,7 @@
 """Drive logs in: recognised by looking, opened, and read range by range into the store.
 
-``source`` holds the contract that every format fulfils, ``formats`` the list of formats, ``testing`` small drives on
-disk for tests.
+``source`` holds the contract that every format fulfils, ``formats`` the list of formats, ``testing`` small
+drives on disk for tests.
 """
 
 from fleetlabel.engine.ingest.detections import import_detections2d, import_detections3d

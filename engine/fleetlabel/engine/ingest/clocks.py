@@ -1,4 +1,4 @@
-"""Times of a sensor's samples: exact nanoseconds, and what to do with a clock that stands still or runs backwards."""
+"""Times of a sensor's samples: exact nanoseconds, and clocks that stand still or run backwards."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 import numpy as np
+
 from fleetlabel.geometry.arrays import I64, Bool
 from fleetlabel.geometry.trajectory import Trajectory
 from fleetlabel.model.errors import SourceError
@@ -27,7 +28,7 @@ class Timeline:
 
 
 def nanoseconds(seconds: object) -> int | None:
-    """Exact int64 nanoseconds of a decimal number of seconds; None if it is no number, or none of this age."""
+    """Exact int64 nanoseconds of a decimal number of seconds, None if it is no number of this age."""
     if isinstance(seconds, bool) or not isinstance(seconds, Decimal | float | int):
         return None
     value = Decimal(seconds)
@@ -39,9 +40,9 @@ def nanoseconds(seconds: object) -> int | None:
 def timeline(times_ns: Sequence[int | None], known: Bool, where: str) -> Timeline:
     """A sensor's times with the fewest samples blamed.
 
-    The samples on a longest strictly increasing run keep their times; each other one (a duplicate, or a jump back or
-    ahead) is a fault, and its time is interpolated over the frame number. Frames without an entry are interpolated
-    too, without a fault.
+    The samples on a longest strictly increasing run keep their times; each other one (a duplicate, or a jump
+    back or ahead) is a fault, and its time is interpolated over the frame number. Frames without an entry are
+    interpolated too, without a fault.
 
     Args:
         times_ns: (F,) time of each frame, None where the entry is no number.
@@ -68,7 +69,7 @@ def timeline(times_ns: Sequence[int | None], known: Bool, where: str) -> Timelin
 
 
 def fill_between(frames: Sequence[int], values: Sequence[int], length: int) -> I64:
-    """Times (length,) int64 that are ``values`` at ``frames``, linear between them and, at the mean rate, beyond."""
+    """Times (length,) int64: ``values`` at ``frames``, linear between, at the mean rate (or 10 Hz) beyond."""
     if len(frames) == 1:
         return values[0] + (np.arange(length) - frames[0]) * 100_000_000
     base = values[0]
@@ -83,7 +84,7 @@ def fill_between(frames: Sequence[int], values: Sequence[int], length: int) -> I
 
 
 def within_reach(times: Timeline, trajectory: Trajectory, frame_timestamp_ns: I64) -> Timeline:
-    """The timeline with faults for samples so far from all ego poses that nobody knows where they were taken."""
+    """The timeline with faults for samples so far from all ego poses that their place is unknown."""
     slack = trajectory.max_extrapolation_ns
     first, last = int(trajectory.timestamp_ns[0]) - slack, int(trajectory.timestamp_ns[-1]) + slack
     beyond = (times.timestamp_ns < first) | (times.timestamp_ns > last)
@@ -91,7 +92,7 @@ def within_reach(times: Timeline, trajectory: Trajectory, frame_timestamp_ns: I6
         return times
     faults = dict(times.faults)
     for frame in np.flatnonzero(beyond):
-        text = f"taken at {times.timestamp_ns[frame]} ns, more than {slack / 1e9:g} s from the nearest ego pose"
+        text = f"taken at {times.timestamp_ns[frame]} ns, over {slack / 1e9:g} s from any ego pose"
         faults.setdefault(int(frame), text)
     return Timeline(np.where(beyond, frame_timestamp_ns, times.timestamp_ns), faults)
 
@@ -109,8 +110,9 @@ def require_reach(frame_timestamp_ns: I64, trajectory: Trajectory, where: str) -
     if bool(outside.any()):
         frames = np.flatnonzero(outside)
         raise SourceError(
-            f"{where}: {len(frames)} frames, {frames[0]} to {frames[-1]}, have no pose within {slack / 1e9:g} s, so "
-            "nobody knows where the vehicle was; restore the file from the original log, or cut the drive there"
+            f"{where}: {len(frames)} frames, {frames[0]} to {frames[-1]}, have no pose within "
+            f"{slack / 1e9:g} s, so nobody knows where the vehicle was; restore the file from the original "
+            f"log, or cut the drive there"
         )
 
 

@@ -1,11 +1,12 @@
 """Another detector's results in KITTI's detection formats, in place of our own detect or lift stage.
 
-3D (as AB3DMOT and DeepFusionMOT publish PointRCNN's): comma-separated ``frame, type (1 Pedestrian, 2 Car, 3 Cyclist),
-x1, y1, x2, y2, score, h, w, l, x, y, z, rotation_y, alpha``. 2D (RRC): ``frame, x1, y1, x2, y2, score``, the class
-being the folder's name. For sequence NNNN the files ``NNNN.txt`` and ``<any folder>/NNNN.txt`` are read.
+3D (as AB3DMOT and DeepFusionMOT publish PointRCNN's): comma-separated ``frame, type (1 Pedestrian, 2 Car, 3
+Cyclist), x1, y1, x2, y2, score, h, w, l, x, y, z, rotation_y, alpha``. 2D (RRC): ``frame, x1, y1, x2, y2,
+score``, the class being the folder's name. For sequence NNNN the files ``NNNN.txt`` and ``<any
+folder>/NNNN.txt`` are read.
 
-Scores outside [0, 1] are taken for logits and go through the logistic function, all of a sequence alike; order is kept.
-The picture box and alpha of a 3D row are not kept: picture boxes are 2D detections.
+Scores outside [0, 1] are taken for logits and go through the logistic function, all of a sequence alike;
+order is kept. The picture box and alpha of a 3D row are not kept: picture boxes are 2D detections.
 """
 
 from __future__ import annotations
@@ -14,11 +15,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+
 from fleetlabel.engine.ingest.files import number_rows
 from fleetlabel.engine.ingest.kitti_calib import KittiCalib
 from fleetlabel.engine.ingest.kitti_labels import world_boxes
 from fleetlabel.engine.ingest.kitti_tracking import LABELLED_CAMERA
-from fleetlabel.geometry.arrays import F64, I64
+from fleetlabel.geometry.arrays import F32, F64, I32
 from fleetlabel.model.boxes import Boxes2D, Boxes3D, Source
 from fleetlabel.model.errors import SourceError, UsageError
 from fleetlabel.model.ontology import class_map
@@ -46,7 +48,7 @@ def import_detections3d(path: Path, info: SequenceInfo) -> Boxes3D:
     unknown = np.setdiff1d(rows[:, 1], list(_TYPES))
     if len(unknown):
         raise SourceError(f"{path}: object types {unknown.tolist()} are unknown; known are {_TYPES}")
-    frame = rows[:, 0].astype(np.int64)
+    frame = rows[:, 0].astype(np.int32)
     mapping = class_map(tuple(_TYPES.values()))
     timestamp_ns = info.frame_timestamp_ns[frame]
     world_from_rect = info.trajectory.at(timestamp_ns) @ _calib(info).ego_from_rect
@@ -86,7 +88,7 @@ def import_detections2d(path: Path, info: SequenceInfo) -> dict[str, Boxes2D]:
     blocks = [_checked(file, _COLUMNS_2D, info) for file in files]
     which = np.repeat(np.arange(len(files)), [len(block) for block in blocks])
     rows = _sorted(np.concatenate([np.concatenate(blocks), which[:, None]], axis=1))
-    frame = rows[:, 0].astype(np.int64)
+    frame = rows[:, 0].astype(np.int32)
     boxes = Boxes2D(
         class_names=mapping.class_names,
         frame=frame,
@@ -106,7 +108,8 @@ def _files(path: Path, sequence: str) -> Sequence[Path]:
     found = sorted([*path.glob(f"{sequence}.txt"), *path.glob(f"*/{sequence}.txt")])
     if not found:
         raise SourceError(
-            f"{path} has no detections of sequence {sequence}: expected {sequence}.txt or <class>/{sequence}.txt"
+            f"{path} has no detections of sequence {sequence}: expected {sequence}.txt or "
+            f"<class>/{sequence}.txt"
         )
     return found
 
@@ -118,8 +121,8 @@ def _checked(path: Path, n_columns: int, info: SequenceInfo) -> F64:
     if bad.any():
         row = int(np.argmax(bad))
         raise SourceError(
-            f"{path} row {row + 1} is of frame {frame[row]:g}, but {info.name} has frames 0..{info.n_frames - 1}; "
-            "these detections are of another drive"
+            f"{path} row {row + 1} is of frame {frame[row]:g}, but {info.name} has frames "
+            f"0..{info.n_frames - 1}; these detections are of another drive"
         )
     return rows
 
@@ -127,8 +130,8 @@ def _checked(path: Path, n_columns: int, info: SequenceInfo) -> F64:
 def _calib(info: SequenceInfo) -> KittiCalib:
     if "calib" not in info.source:
         raise UsageError(
-            f"{info.name} comes from {info.source.get('format', 'an unknown format')}, but KITTI detections are in the "
-            "rectified camera frame of a KITTI drive; give detections of this drive"
+            f"{info.name} comes from {info.source.get('format', 'an unknown format')}, but KITTI detections "
+            f"are in the rectified camera frame of a KITTI drive; give detections of this drive"
         )
     return KittiCalib.from_dict(info.source["calib"])
 
@@ -137,13 +140,11 @@ def _sorted(rows: F64) -> F64:
     return rows[np.argsort(rows[:, 0], kind="stable")]
 
 
-def _scores(raw: F64) -> F64:
-    if not len(raw) or (raw.min() >= 0 and raw.max() <= 1):
-        return raw
-    logistic: F64 = 1 / (1 + np.exp(-raw))
-    return logistic
+def _scores(raw: F64) -> F32:
+    is_probability = not len(raw) or (raw.min() >= 0 and raw.max() <= 1)
+    return (raw if is_probability else 1 / (1 + np.exp(-raw))).astype(np.float32)
 
 
-def _row_in_frame(frame: I64) -> I64:
+def _row_in_frame(frame: I32) -> I32:
     """Position of each row among those of its frame; ``frame`` is ascending."""
-    return np.arange(len(frame)) - np.searchsorted(frame, frame)
+    return (np.arange(len(frame)) - np.searchsorted(frame, frame)).astype(np.int32)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 from fleetlabel.geometry.arrays import F64
 from fleetlabel.model.errors import SourceError
 
@@ -20,7 +21,8 @@ def read_bytes(path: Path, limit: int = MAX_FILE_BYTES) -> bytes:
     """A file's content, unpacked if it is gzip.
 
     Raises:
-        SourceError: it is missing, empty, cut off, not gzip though it says so, or larger than ``limit`` unpacked.
+        SourceError: it is missing, empty, cut off, not gzip though it says so, or larger than ``limit``
+            unpacked.
     """
     try:
         if path.stat().st_size == 0:
@@ -42,7 +44,8 @@ def read_bytes(path: Path, limit: int = MAX_FILE_BYTES) -> bytes:
         raise SourceError(f"{path} cannot be read: {error.strerror or error}") from error
     if len(content) > limit:
         raise SourceError(
-            f"{path} unpacks to more than {limit >> 20} MiB, which no file of a drive log does; it was refused"
+            f"{path} unpacks to more than {limit >> 20} MiB, which no file of a drive log does; it was "
+            f"refused"
         )
     return content
 
@@ -60,9 +63,7 @@ def read_json(path: Path, *, exact: bool = False) -> Any:
     try:
         return json.loads(content, parse_float=Decimal) if exact else json.loads(content)
     except (ValueError, RecursionError) as error:
-        raise SourceError(
-            f"{path} is not valid JSON ({error}); restore it from the original log"
-        ) from error
+        raise SourceError(f"{path} is not valid JSON ({error}); restore it from the original log") from error
 
 
 def read_text(path: Path) -> str:
@@ -79,7 +80,8 @@ def number_rows(path: Path, n_columns: int) -> F64:
     """A text file of numbers, one row per line, separated by spaces or commas, as (N, n_columns) float64.
 
     Raises:
-        SourceError: a row has another number of columns or something that is no finite number; names the line.
+        SourceError: a row has another number of columns or something that is no finite number; names the
+            line.
     """
     rows = []
     for number, line in enumerate(read_text(path).splitlines(), start=1):

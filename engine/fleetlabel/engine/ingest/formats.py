@@ -69,4 +69,6 @@ def _not_recognised(path: Path) -> str:
     ]
     looked_for = "; ".join(f"{candidate.name}: {candidate.looks_for}" for candidate in FORMATS)
     found = f"it has {shown}" if entries else "it is empty"
-    return ". ".join([f"{path} is no drive log that FleetLabel knows. Looked for {looked_for}. Found: {found}", *below[:1]])
+    return ". ".join(
+        [f"{path} is no drive log that FleetLabel knows. Looked for {looked_for}. Found: {found}", *below[:1]]
+    )

@@ -1,10 +1,10 @@
 """KITTI's calibration and its rectified camera frame.
 
-Labels and detections are in the rectified frame of camera 0. Picture k shows ``P_k = K [I | K^-1 p]`` of it: a pinhole
-shifted by that offset. So the frame of our camera ``image_02`` is the rectified frame moved by P2's offset, and its
-extrinsics hold R_rect, Tr_velo_cam, Tr_imu_velo and the offset; projecting with K gives exactly what P2 gives. The ego
-frame is the IMU's (x forward, y left, z up). Rotations are printed with 7 digits; they are made exact, so
-that every transform can be undone to rounding.
+Labels and detections are in the rectified frame of camera 0. Picture k shows ``P_k = K [I | K^-1 p]`` of it:
+a pinhole shifted by that offset. So the frame of our camera ``image_02`` is the rectified frame moved by P2's
+offset, and its extrinsics hold R_rect, Tr_velo_cam, Tr_imu_velo and the offset; projecting with K gives
+exactly what P2 gives. The ego frame is the IMU's (x forward, y left, z up). Rotations are printed with 7
+digits; they are made exact, so that every transform can be undone to rounding.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 from fleetlabel.engine.ingest.files import numbers, read_text
 from fleetlabel.geometry import quaternion, se3
 from fleetlabel.geometry.arrays import F64
@@ -89,7 +90,7 @@ def read_calib(path: Path) -> KittiCalib:
         found[name] = fields
     if "P2" not in found:
         raise SourceError(f"{path} has no P2; it has {sorted(found)}. Restore it from KITTI's calib archive")
-    projections = {
+    projections: dict[str, F64] = {
         name: np.array(numbers(found[name], f"{path} {name}", 12)).reshape(3, 4)
         for name in ("P0", "P1", "P2", "P3")
         if name in found
@@ -99,7 +100,9 @@ def read_calib(path: Path) -> KittiCalib:
         if skew or matrix[1, 0] or not (fx > 0 and fy > 0) or matrix[2, :3].tolist() != [0.0, 0.0, 1.0]:
             raise SourceError(f"{path}: {name} is no pinhole projection: {matrix.tolist()}; restore the file")
     rect = _rigid(found, "R_rect", path)
-    return KittiCalib(projections, rect @ _rigid(found, "Tr_velo_cam", path), _rigid(found, "Tr_imu_velo", path))
+    return KittiCalib(
+        projections, rect @ _rigid(found, "Tr_velo_cam", path), _rigid(found, "Tr_imu_velo", path)
+    )
 
 
 def _rigid(found: Mapping[str, list[str]], name: str, path: Path) -> F64:
@@ -110,8 +113,10 @@ def _rigid(found: Mapping[str, list[str]], name: str, path: Path) -> F64:
             "Restore it from KITTI's calib archive"
         )
     columns = len(fields) if len(fields) in _SHAPES[name] else _SHAPES[name][0]
-    matrix = np.array(numbers(fields, f"{path} {name}", columns)).reshape(3, -1)
-    translation = matrix[:, 3] if matrix.shape[1] == 4 else np.zeros(3)
+    matrix: F64 = np.array(numbers(fields, f"{path} {name}", columns)).reshape(3, -1)
+    translation: F64 = np.zeros(3)
+    if matrix.shape[1] == 4:
+        translation = matrix[:, 3]
     return se3.transform(exact_rotation(matrix[:, :3], f"{path} {name}"), translation)
 
 

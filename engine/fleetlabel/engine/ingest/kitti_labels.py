@@ -1,9 +1,9 @@
 """KITTI's label files and its box conventions, as world cuboids and picture boxes.
 
-A row's location is the middle of the bottom face in the rectified camera frame (x right, y down, z forward), its size
-is h w l, and ``rotation_y`` turns about the y axis, 0 along x. Ours is the centre in the world, l w h, and a full
-rotation: the camera is not level, so a box that stands upright in its frame leans in the world. ``alpha`` follows from
-the rest and is not kept.
+A row's location is the middle of the bottom face in the rectified camera frame (x right, y down, z forward),
+its size is h w l, and ``rotation_y`` turns about the y axis, 0 along x. Ours is the centre in the world, l w
+h, and a full rotation: the camera is not level, so a box that stands upright in its frame leans in the world.
+``alpha`` follows from the rest and is not kept.
 """
 
 from __future__ import annotations
@@ -11,11 +11,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+
 from fleetlabel.engine.ingest.files import numbers, read_text
 from fleetlabel.engine.ingest.numbered import MAX_FRAMES
 from fleetlabel.engine.ingest.source import GroundTruth
 from fleetlabel.geometry import quaternion, se3
-from fleetlabel.geometry.arrays import F64, I64, Bool
+from fleetlabel.geometry.arrays import F64, I64, AnyArray, Bool
 from fleetlabel.model.boxes import Boxes2D, Boxes3D, Source
 from fleetlabel.model.errors import SourceError
 from fleetlabel.model.ontology import KITTI
@@ -44,14 +45,14 @@ def world_boxes(world_from_rect: F64, hwl_m: F64, location_m: F64, rotation_y: F
         rotation_y: (N,) radians.
     """
     center_rect = location_m - np.array([0.0, 0.5, 0.0]) * hwl_m[:, :1]
-    cos, sin, zero, one = np.cos(rotation_y), np.sin(rotation_y), np.zeros(len(rotation_y)), np.ones(len(rotation_y))
-    turn = np.stack([cos, zero, sin, zero, one, zero, -sin, zero, cos], axis=-1).reshape(-1, 3, 3)
+    half, zero = 0.5 * rotation_y, np.zeros(len(rotation_y))
+    turn = quaternion.to_matrix(np.stack([np.cos(half), zero, np.sin(half), zero], axis=-1))
     rotation = world_from_rect[:, :3, :3] @ turn @ _RECT_FROM_BOX
     return se3.apply(world_from_rect, center_rect), hwl_m[:, ::-1], quaternion.from_matrix(rotation)
 
 
 def rect_boxes(rect_from_world: F64, center_m: F64, size_lwh_m: F64, q_wxyz: F64) -> tuple[F64, F64, F64]:
-    """hwl (N, 3), locations (N, 3) and rotation_y (N,) of world boxes: the inverse of :func:`world_boxes`.
+    """Sizes h w l (N, 3), locations (N, 3) and rotation_y (N,): the inverse of :func:`world_boxes`.
 
     A box that leans in the rectified frame is set upright, keeping its heading and centre.
 
@@ -68,8 +69,8 @@ def rect_boxes(rect_from_world: F64, center_m: F64, size_lwh_m: F64, q_wxyz: F64
 def read_labels(path: Path, camera: str, frame_timestamp_ns: I64, world_from_rect: F64) -> GroundTruth:
     """Labels of a sequence: every row as a box in the picture, rows with a size as a cuboid too.
 
-    DontCare rows are ignore regions without identity. A cuboid and the picture box of the same row have the same frame
-    and track id.
+    DontCare rows are ignore regions without identity. A cuboid and the picture box of the same row have the
+    same frame and track id.
 
     Args:
         camera: the camera whose pictures the rows are of.
@@ -83,7 +84,7 @@ def read_labels(path: Path, camera: str, frame_timestamp_ns: I64, world_from_rec
     class_names = _class_names(names)
     class_id = np.array([class_names.index(each) for each in name], dtype=np.int16)
     ignore: Bool = name == DONT_CARE
-    common = {
+    common: dict[str, AnyArray] = {
         "frame": frame,
         "timestamp_ns": frame_timestamp_ns[frame],
         "class_id": class_id,
@@ -100,11 +101,13 @@ def read_labels(path: Path, camera: str, frame_timestamp_ns: I64, world_from_rec
     )
     common3d = {column: value[solid] for column, value in common.items()}
     boxes3d = Boxes3D(class_names=class_names, center_m=center, size_lwh_m=size, q_wxyz=q_wxyz, **common3d)
-    return GroundTruth(class_names, {camera: boxes2d}, boxes3d, quarantined, _notes(common["track_id"], frame))
+    return GroundTruth(
+        class_names, {camera: boxes2d}, boxes3d, quarantined, _notes(common["track_id"], frame)
+    )
 
 
 def label_extent(path: Path) -> tuple[int, int, int]:
-    """Number of frames that a label file reaches, and width and height that hold all its boxes, in whole pixels."""
+    """Number of frames of a label file, and the whole pixels in width and height that hold all its boxes."""
     frames, _, _, values, _ = _read_rows(path, MAX_FRAMES)
     edges = np.ceil(values[:, XYXY].max(axis=0, initial=0.0))
     return int(frames.max(initial=-1)) + 1, int(edges[2]), int(edges[3])
@@ -122,12 +125,16 @@ def _read_rows(path: Path, n_frames: int) -> tuple[I64, I64, list[str], F64, tup
             # "frame id type", then the numbers; result files have a score at the end.
             frame, track_id = (int(value) for value in numbers(fields[:2], where, 2))
             if not 0 <= frame < n_frames or len(fields) < 3:
-                raise SourceError(f"{where}: frame {frame} is outside of 0..{n_frames - 1}, or the row ends there")
+                raise SourceError(
+                    f"{where}: frame {frame} is outside of 0..{n_frames - 1}, or the row ends there"
+                )
             values.append(numbers(fields[3 : 3 + _N_NUMBERS], where, _N_NUMBERS))
             heads.append((frame, track_id))
             names.append(fields[2])
         except SourceError as error:
-            quarantined.append(Quarantined(min(max(frame, 0), n_frames - 1), f"{error}; correct or remove the row"))
+            quarantined.append(
+                Quarantined(min(max(frame, 0), n_frames - 1), f"{error}; correct or remove the row")
+            )
     head = np.array(heads, dtype=np.int64).reshape(-1, 2)
     return head[:, 0], head[:, 1], names, np.array(values).reshape(-1, _N_NUMBERS), tuple(quarantined)
 
@@ -142,4 +149,6 @@ def _notes(track_id: I64, frame: I64) -> tuple[str, ...]:
     doubled = len(pairs) - len(np.unique(pairs, axis=0))
     if not doubled:
         return ()
-    return (f"{doubled} rows repeat the track id of another row in their frame; identities are not unique there",)
+    return (
+        f"{doubled} rows repeat the track id of another row in their frame; identities are not unique there",
+    )

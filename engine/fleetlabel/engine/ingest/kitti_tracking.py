@@ -1,11 +1,12 @@
-"""KITTI tracking benchmark (https://www.cvlibs.net/datasets/kitti/eval_tracking.php): pictures, sweeps, labels, poses.
+"""KITTI's tracking benchmark (https://www.cvlibs.net/datasets/kitti/eval_tracking.php).
 
-Conventions: KITTI tracking has no times, so frame N is at N x 0.1 s (10 Hz). Ego poses come from ``ego_pose/NNNN.json``
-(N x 4 x 4, IMU to world) or the official ``oxts/NNNN.txt``. Pictures keep their bytes, PNG or JPEG, in the column
-``jpeg``. Without pictures the camera ``image_02`` is there all the same, with every frame missing, so that labels and
-detections have their place; its size is then the one that KITTI's recordings with this focal length have, and large
-enough for every label. Sweeps are not motion compensated and carry no point times: the scanner turns counter-clockwise
-at 10 Hz and fires the cameras when it faces forward, so a point at azimuth a was measured a / 2 pi x 0.1 s later.
+Conventions: KITTI tracking has no times, so frame N is at N x 0.1 s (10 Hz). Ego poses come from
+``ego_pose/NNNN.json`` (N x 4 x 4, IMU to world) or the official ``oxts/NNNN.txt``. Pictures keep their bytes,
+PNG or JPEG, in the column ``jpeg``. Without pictures the camera ``image_02`` is there all the same, with
+every frame missing, so that labels and detections have their place; its size is then the one that KITTI's
+recordings with this focal length have, and large enough for every label. Sweeps are not motion compensated
+and carry no point times: the scanner turns counter-clockwise at 10 Hz and fires the cameras when it faces
+forward, so a point at azimuth a was measured a / 2 pi x 0.1 s later.
 """
 
 from __future__ import annotations
@@ -13,9 +14,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+
 from fleetlabel.engine.ingest.clocks import Timeline, require_reach
 from fleetlabel.engine.ingest.files import number_rows, read_bytes, read_json
-from fleetlabel.engine.ingest.kitti_calib import KittiCalib, exact_rotation, read_calib
+from fleetlabel.engine.ingest.kitti_calib import exact_rotation, read_calib
 from fleetlabel.engine.ingest.kitti_labels import label_extent, read_labels
 from fleetlabel.engine.ingest.numbered import numbered_files
 from fleetlabel.engine.ingest.pictures import camera_part, picture_size
@@ -23,7 +25,7 @@ from fleetlabel.engine.ingest.source import GroundTruth, SequenceSource, SourceF
 from fleetlabel.engine.ingest.sweeps import Points, lidar_part
 from fleetlabel.engine.ingest.world import offset_of
 from fleetlabel.geometry import se3
-from fleetlabel.geometry.arrays import F64
+from fleetlabel.geometry.arrays import F64, Bool
 from fleetlabel.geometry.trajectory import Trajectory
 from fleetlabel.model.cameras import PinholeCamera
 from fleetlabel.model.errors import SourceError
@@ -90,7 +92,9 @@ class KittiSequence(SequenceSource):
         times_ns = np.arange(n_frames, dtype=np.int64) * FRAME_NS
         good = np.isfinite(poses).all(axis=1)
         offset = offset_of(poses[good])
-        trajectory = Trajectory(times_ns[: len(poses)][good], poses[good] - np.concatenate([offset, np.zeros(4)]))
+        trajectory = Trajectory(
+            times_ns[: len(poses)][good], poses[good] - np.concatenate([offset, np.zeros(4)])
+        )
         require_reach(times_ns, trajectory, f"ego poses of sequence {name} in {folder}")
         self._times = Timeline(times_ns)
         self._calib = calib
@@ -127,8 +131,8 @@ class KittiSequence(SequenceSource):
         content = read_bytes(path)
         if len(content) % 16:
             raise SourceError(
-                f"{path} has {len(content)} bytes, not a multiple of 16 (x y z reflectance as float32): it is cut off; "
-                "restore it from the original log"
+                f"{path} has {len(content)} bytes, not a multiple of 16 (x y z reflectance as float32): it "
+                f"is cut off; restore it from the original log"
             )
         rows = np.frombuffer(content, dtype="<f4").reshape(-1, 4).astype(np.float64)
         with np.errstate(invalid="ignore"):
@@ -138,7 +142,9 @@ class KittiSequence(SequenceSource):
     def _cameras(self, largest_px: list[int]) -> list[Sensor]:
         cameras = []
         for name, projection in CAMERAS.items():
-            if projection not in self._calib.projections or (name != LABELLED_CAMERA and not self._files[name]):
+            if projection not in self._calib.projections or (
+                name != LABELLED_CAMERA and not self._files[name]
+            ):
                 continue
             p = self._calib.projections[projection]
             width, height = self._picture_size(name, p, largest_px)
@@ -170,19 +176,23 @@ def _read_poses(folder: Path, name: str) -> tuple[F64, tuple[str, ...]]:
         path, world_from_ego = oxts, world_from_imu(number_rows(oxts, _OXTS_COLUMNS))
     else:
         raise SourceError(
-            f"there are no ego poses of sequence {name}: expected {matrices} (N x 4 x 4, IMU to world) or {oxts} "
-            "(KITTI's GPS/IMU archive)"
+            f"there are no ego poses of sequence {name}: expected {matrices} (N x 4 x 4, IMU to world) or "
+            f"{oxts} (KITTI's GPS/IMU archive)"
         )
-    good = np.isfinite(world_from_ego).all(axis=(1, 2))
+    good: Bool = np.asarray(np.isfinite(world_from_ego).all(axis=(1, 2)))
     if not good.any():
-        raise SourceError(f"{path}: none of its {len(good)} poses is finite; restore it from the original log")
+        raise SourceError(
+            f"{path}: none of its {len(good)} poses is finite; restore it from the original log"
+        )
     poses = np.full((len(good), 7), np.nan)
     rotation = exact_rotation(world_from_ego[good, :3, :3], f"{path}: a pose")
     poses[good] = se3.to_pose(se3.transform(rotation, world_from_ego[good, :3, 3]))
     bad = np.flatnonzero(~good)
     if not len(bad):
         return poses, ()
-    return poses, (f"{path}: poses of {len(bad)} frames are not finite and were interpolated, first frame {bad[0]}",)
+    return poses, (
+        f"{path}: poses of {len(bad)} frames are not finite and were interpolated, first frame {bad[0]}",
+    )
 
 
 def _read_matrices(path: Path) -> F64:
@@ -199,8 +209,8 @@ def _read_matrices(path: Path) -> F64:
 def world_from_imu(oxts: F64) -> F64:
     """IMU poses (N, 4, 4) relative to the first, of rows (N, 30) of KITTI's GPS/IMU files.
 
-    Mercator coordinates scaled by the first latitude and roll-pitch-yaw angles, as in KITTI's raw development kit
-    (``convertOxtsToPose``).
+    Mercator coordinates scaled by the first latitude and roll-pitch-yaw angles, as in KITTI's raw development
+    kit (``convertOxtsToPose``).
     """
     latitude, longitude, altitude, roll, pitch, yaw = oxts[:, :6].T
     scale = np.cos(np.radians(latitude[0]))

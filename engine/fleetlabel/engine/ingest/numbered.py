@@ -10,7 +10,8 @@ MAX_FRAMES = 1_000_000
 
 
 def numbered_files(folder: Path, endings: tuple[str, ...]) -> dict[int, Path]:
-    """Files of a folder whose name is a number and one of ``endings``, by number, ascending; none without a folder.
+    """Files of a folder whose name is a number and one of ``endings``, by number, ascending; none without a
+    folder.
 
     Raises:
         SourceError: a number is too large to be a frame's.

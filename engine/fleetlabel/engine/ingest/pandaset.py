@@ -1,14 +1,16 @@
 """PandaSet drives (https://pandaset.org; layout of pandaset-devkit): six cameras, two lidars, cuboids.
 
-Conventions: frame N is file NN of every sensor. A frame's time is its sweep's, which is the sweep's end; pictures are
-taken up to 100 ms before it and carry their own times. Points lie in the world and are moved to the frame of the
-sweep's pose, where they are kept as float32: they come back within 1e-4 m (half a float32 step: 8 um within 256 m of
-the vehicle). Both lidars share the pose frame; ``pandar64`` is the spinning one (``d`` = 0), ``pandar_gt`` the
-forward-facing one (``d`` = 1). See ``pandaset_rig`` for ego poses and extrinsics, ``pandaset_labels`` for cuboids.
+Conventions: frame N is file NN of every sensor. A frame's time is its sweep's, which is the sweep's end;
+pictures are taken up to 100 ms before it and carry their own times. Points lie in the world and are moved to
+the frame of the sweep's pose, where they are kept as float32: they come back within 1e-4 m (half a float32
+step: 8 um within 256 m of the vehicle). Both lidars share the pose frame; ``pandar64`` is the spinning one
+(``d`` = 0), ``pandar_gt`` the forward-facing one (``d`` = 1). See ``pandaset_rig`` for ego poses and
+extrinsics, ``pandaset_labels`` for cuboids.
 
-Bad data: a file that cannot be used sets its frame of that sensor aside (quarantine) and the rest goes on. That holds
-for a pickle that asks for code too: it is refused, never run, and the reason says so. Missing files are gaps.
-Calibration, times or poses that are missing end the import, for nothing could be placed without them.
+Bad data: a file that cannot be used sets its frame of that sensor aside (quarantine) and the rest goes on.
+That holds for a pickle that asks for code too: it is refused, never run, and the reason says so. Missing
+files are gaps. Calibration, times or poses that are missing end the import, for nothing could be placed
+without them.
 """
 
 from __future__ import annotations
@@ -18,7 +20,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-from fleetlabel.engine.ingest.clocks import Timeline, nanoseconds, require_reach, timeline, within_reach
+
+from fleetlabel.engine.ingest.clocks import nanoseconds, require_reach, timeline, within_reach
 from fleetlabel.engine.ingest.files import read_json
 from fleetlabel.engine.ingest.numbered import numbered_files
 from fleetlabel.engine.ingest.pandaset_labels import read_cuboids
@@ -131,8 +134,8 @@ class PandaSetSequence(SequenceSource):
         lacking = [column for column in ("x", "y", "z", "i") if column not in table]
         if lacking or not len(table["x"]):
             raise SourceError(
-                f"{path} has {len(table.get('x', ()))} points and columns {sorted(table)}, expected points with "
-                "x, y, z, i, t, d; restore it from the original log"
+                f"{path} has {len(table.get('x', ()))} points and columns {sorted(table)}, expected points "
+                f"with x, y, z, i, t, d; restore it from the original log"
             )
         mine = table["d"] == LIDARS[lidar] if "d" in table else np.full(len(table["x"]), lidar == "pandar64")
         if not mine.any():
@@ -142,7 +145,11 @@ class PandaSetSequence(SequenceSource):
         sensor_from_world = se3.invert(
             self.info.trajectory.at(np.array([time_ns]))[0] @ self.info.sensor(lidar).ego_from_sensor
         )
-        offset_ns = (_floats(table, "t", path)[mine] - time_ns / 1e9) * 1e9 if "t" in table else np.zeros(len(xyz_world))
+        offset_ns = (
+            (_floats(table, "t", path)[mine] - time_ns / 1e9) * 1e9
+            if "t" in table
+            else np.zeros(len(xyz_world))
+        )
         xyz = se3.apply(sensor_from_world, xyz_world - self._offset)
         return Points.finite(xyz, _floats(table, "i", path)[mine], offset_ns, str(path))
 
@@ -174,8 +181,8 @@ class PandaSetSequence(SequenceSource):
             return dict(enumerate(entries))
         if len(entries) != len(frames):
             raise SourceError(
-                f"{path} has {len(entries)} entries, but there are {len(frames)} files numbered up to {frames[-1]}; "
-                "restore the file from the original log"
+                f"{path} has {len(entries)} entries, but there are {len(frames)} files numbered up to "
+                f"{frames[-1]}; restore the file from the original log"
             )
         return dict(zip(frames, entries, strict=True))
 
@@ -188,7 +195,9 @@ class PandaSetSequence(SequenceSource):
         try:
             fx, fy, cx, cy = (float(found[key]) for key in ("fx", "fy", "cx", "cy"))
         except (KeyError, TypeError, ValueError) as error:
-            raise SourceError(f"{path} has no fx, fy, cx, cy ({error!r}); restore it from the original log") from error
+            raise SourceError(
+                f"{path} has no fx, fy, cx, cy ({error!r}); restore it from the original log"
+            ) from error
         sizes = (picture_size(picture) for picture in self._files[name].values())
         width, height = next((size for size in sizes if size is not None), _PICTURE_SIZE_PX)
         return Sensor(name, SensorKind.CAMERA, ego_from_camera, PinholeCamera(width, height, fx, fy, cx, cy))
@@ -199,7 +208,11 @@ def _is_sequence(path: Path) -> bool:
     return (
         lidar.is_dir()
         and camera.is_dir()
-        and ((lidar / "poses.json").exists() or any(lidar.glob("*.pkl*")) or any(camera.glob("*/intrinsics.json")))
+        and (
+            (lidar / "poses.json").exists()
+            or any(lidar.glob("*.pkl*"))
+            or any(camera.glob("*/intrinsics.json"))
+        )
     )
 
 
@@ -213,5 +226,7 @@ def _read_list(path: Path, *, exact: bool = False) -> list[Any]:
 def _floats(table: Mapping[str, AnyArray], column: str, path: Path) -> F64:
     values = table[column]
     if values.dtype.kind not in "fiub":
-        raise SourceError(f"{path}: column {column} holds {values.dtype}, not numbers; restore it from the original log")
+        raise SourceError(
+            f"{path}: column {column} holds {values.dtype}, not numbers; restore it from the original log"
+        )
     return values.astype(np.float64)

@@ -1,10 +1,11 @@
 """PandaSet's cuboids as labels: one identity and one box per object, although two lidars were labelled.
 
-Where the lidars overlap, PandaSet labels each object twice (``cuboids.sensor_id`` 0 spinning, 1 forward-facing; -1
-outside of the overlap) and links the two by ``cuboids.sibling_id``. The links are not always mutual, present in every
-frame or between equal classes, so identities are joined over the whole sequence. In a frame with both, the spinning
-lidar's box is kept: it is the lidar that sees all around, so an object keeps its reference when it enters the
-overlap. An object's class is the one that most of its kept boxes have.
+Where the lidars overlap, PandaSet labels each object twice (``cuboids.sensor_id`` 0 spinning, 1
+forward-facing; -1 outside of the overlap) and links the two by ``cuboids.sibling_id``. The links are not
+always mutual, present in every frame or between equal classes, so identities are joined over the whole
+sequence. In a frame with both, the spinning lidar's box is kept: it is the lidar that sees all around, so an
+object keeps its reference when it enters the overlap. An object's class is the one that most of its kept
+boxes have.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
+
 from fleetlabel.engine.ingest.safe_pickle import read_table
 from fleetlabel.engine.ingest.source import GroundTruth
 from fleetlabel.geometry import quaternion
@@ -34,8 +36,8 @@ _RANK = {-1: 0, 0: 1, 1: 2}
 def read_cuboids(files: Mapping[int, Path], frame_timestamp_ns: I64, world_offset_m: F64) -> GroundTruth:
     """Cuboids of a sequence.
 
-    A box holds at its frame's time. PandaSet's ``dimensions`` are width (x), length (y) and height, its ``yaw`` is 0
-    along +y. Truncation and occlusion are unknown.
+    A box holds at its frame's time. PandaSet's ``dimensions`` are width (x), length (y) and height, its
+    ``yaw`` is 0 along +y. Truncation and occlusion are unknown.
 
     Args:
         files: frame -> pickled table.
@@ -53,8 +55,8 @@ def read_cuboids(files: Mapping[int, Path], frame_timestamp_ns: I64, world_offse
             quarantined.append(Quarantined(frame, str(error)))
     if not tables:
         raise SourceError(
-            f"none of the {len(files)} files beside {next(iter(files.values()))} can be read as cuboids; the first: "
-            f"{quarantined[0].reason}"
+            f"none of the {len(files)} files beside {next(iter(files.values()))} can be read as cuboids; "
+            f"the first: {quarantined[0].reason}"
         )
     rows = {name: np.concatenate([table[name] for table in tables]) for name in tables[0]}
     identity, refused = _identities(rows)
@@ -73,7 +75,9 @@ def read_cuboids(files: Mapping[int, Path], frame_timestamp_ns: I64, world_offse
     )
     notes = ["PandaSet's attributes (motion, rider, pedestrian behaviour and age, camera_used) are not kept"]
     if refused:
-        notes.append(f"{refused} sibling links join objects that one lidar sees side by side and were not followed")
+        notes.append(
+            f"{refused} sibling links join objects that one lidar sees side by side and were not followed"
+        )
     uuids = [str(uuid) for uuid in _first_uuid(rows)]
     return GroundTruth(class_names, {}, boxes, tuple(quarantined), tuple(notes), {"track_uuids": uuids})
 
@@ -93,8 +97,8 @@ def _read(path: Path, frame: int) -> dict[str, AnyArray]:
     good = np.isfinite(numbers).all(axis=1) & (numbers[:, 3:6] > 0).all(axis=1)
     if not good.all():
         raise SourceError(
-            f"{path} row {int(np.argmin(good))}: position, size or yaw is not finite, or a size is not positive: "
-            f"{numbers[int(np.argmin(good))].tolist()}; correct or remove the row"
+            f"{path} row {int(np.argmin(good))}: position, size or yaw is not finite, or a size is not "
+            f"positive: {numbers[int(np.argmin(good))].tolist()}; correct or remove the row"
         )
     return {
         "numbers": numbers,
@@ -109,14 +113,16 @@ def _read(path: Path, frame: int) -> dict[str, AnyArray]:
 def _identities(rows: Mapping[str, AnyArray]) -> tuple[I64, int]:
     """An object number (N,) for every row, and how many links were refused.
 
-    Union-find over the uuids. A link is refused if both sides have a box of the same lidar in one frame: those are
-    two objects.
+    Union-find over the uuids. A link is refused if both sides have a box of the same lidar in one frame:
+    those are two objects.
     """
     uuids, which = np.unique(rows["uuid"], return_inverse=True)
     number = {str(uuid): row for row, uuid in enumerate(uuids)}
     parent = list(range(len(uuids)))
     sightings: list[set[tuple[int, int]]] = [set() for _ in uuids]
-    for row, frame, sensor in zip(which.tolist(), rows["frame"].tolist(), rows["sensor"].tolist(), strict=True):
+    for row, frame, sensor in zip(
+        which.tolist(), rows["frame"].tolist(), rows["sensor"].tolist(), strict=True
+    ):
         sightings[row].add((frame, sensor))
 
     def root(node: int) -> int:
@@ -145,7 +151,7 @@ def _identities(rows: Mapping[str, AnyArray]) -> tuple[I64, int]:
 
 
 def _one_per_object(rows: Mapping[str, AnyArray], identity: I64) -> dict[str, AnyArray]:
-    """One row per frame and object, by frame and then as in the file, with ``track_id`` in order of appearance."""
+    """One row per frame and object, in the files' order, with ``track_id`` in order of appearance."""
     rank = np.array([_RANK.get(int(sensor), len(_RANK)) for sensor in rows["sensor"]])
     file_order = np.arange(len(identity))
     best_first = np.lexsort((file_order, rank, identity, rows["frame"]))

@@ -1,16 +1,17 @@
 """PandaSet's poses: where the ego vehicle was, and where each camera sits on it.
 
-PandaSet gives a world pose per lidar sweep and one per picture, and no extrinsics. The lidar's poses, turned to
-x forward, are the ego poses. Each camera's extrinsics are the component-wise median over the drive of its poses
-relative to the ego pose interpolated to the exposure.
+PandaSet gives a world pose per lidar sweep and one per picture, and no extrinsics. The lidar's poses, turned
+to x forward, are the ego poses. Each camera's extrinsics are the component-wise median over the drive of its
+poses relative to the ego pose interpolated to the exposure.
 
-On 24 frames of sequence 002, camera poses differ from those that the lidar's poses alone predict by, in the median,
-0.7-2.3 mm and 0.009-0.036 degrees (0.15-0.94 px; at most 20 mm, 0.08 degrees, 2.3 px). That is no error of the
-extrinsics: in every frame the pictures' poses continue the sweep's pose smoothly (0.0002 degrees from one camera to
-the next), so the difference is the jitter between one sweep's pose and the next one's. Hence the camera poses serve as
-further samples of the trajectory: pictures are then placed exactly as the source places them relative to their own
-sweep (residual 0). Only pictures within a millisecond of a sweep's pose, which are the back camera's, keep the
-difference (median 0.6 px, at most 1.3 px): two poses so close in time would look like a jump.
+On 24 frames of sequence 002, camera poses differ from those that the lidar's poses alone predict by, in the
+median, 0.7-2.3 mm and 0.009-0.036 degrees (0.15-0.94 px; at most 20 mm, 0.08 degrees, 2.3 px). That is no
+error of the extrinsics: in every frame the pictures' poses continue the sweep's pose smoothly (0.0002 degrees
+from one camera to the next), so the difference is the jitter between one sweep's pose and the next one's.
+Hence the camera poses serve as further samples of the trajectory: pictures are then placed exactly as the
+source places them relative to their own sweep (residual 0). Only pictures within a millisecond of a sweep's
+pose, which are the back camera's, keep the difference (median 0.6 px, at most 1.3 px): two poses so close in
+time would look like a jump.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 from fleetlabel.engine.ingest.clocks import Timeline
 from fleetlabel.geometry import quaternion, se3
 from fleetlabel.geometry.arrays import F64, I64, Bool
@@ -67,9 +69,9 @@ class PosedTimes:
 
     def good(self) -> Bool:
         """(F,) frames with a pose at a time that can be trusted."""
-        good: Bool = np.isfinite(self.world_from_sensor).all(axis=1)
-        good[list(self.times.faults)] = False
-        return good
+        usable = np.array(np.isfinite(self.world_from_sensor).all(axis=1))
+        usable[list(self.times.faults)] = False
+        return usable
 
 
 def parse_poses(entries: Any, where: Path) -> F64:
@@ -106,8 +108,8 @@ def estimate_rig(lidar: PosedTimes, cameras: Mapping[str, PosedTimes]) -> Rig:
     good = lidar.good()
     if int(good.sum()) < 2:
         raise SourceError(
-            f"{lidar.where}: {int(good.sum())} of {len(good)} poses are finite and at a time in order, at least 2 are "
-            "needed to know where the vehicle was; restore the file from the original log"
+            f"{lidar.where}: {int(good.sum())} of {len(good)} poses are finite and at a time in order, at "
+            f"least 2 are needed to know where the vehicle was; restore the file from the original log"
         )
     warnings = [] if good.all() else [_unused(lidar, ~good)]
     world_from_lidar = se3.from_pose(lidar.world_from_sensor[good])
@@ -118,7 +120,9 @@ def estimate_rig(lidar: PosedTimes, cameras: Mapping[str, PosedTimes]) -> Rig:
     for name, camera in cameras.items():
         usable = camera.good() & _covered(by_lidar, camera.times.timestamp_ns)
         if not usable.any():
-            raise SourceError(f"{camera.where}: no pose can be used, so nobody knows where {name} looks; restore the file")
+            raise SourceError(
+                f"{camera.where}: no pose can be used, so nobody knows where {name} looks; restore the file"
+            )
         world_from_camera = se3.from_pose(camera.world_from_sensor[usable])
         at = camera.times.timestamp_ns[usable]
         # The lidar's poses say nothing of the time before the first; without any other frame it has to do.
@@ -159,7 +163,7 @@ def _agrees(relative: F64, expected: F64) -> Bool:
 
 
 def _merged(times: list[I64], poses: list[F64]) -> Trajectory:
-    """One trajectory; the first list's samples all stay, others only where none before them is within 1 ms."""
+    """One trajectory: all samples of the first sensor, those of others where none is within 1 ms."""
     kept_times, kept_poses = times[0], poses[0]
     for more_times, more_poses in zip(times[1:], poses[1:], strict=True):
         after = np.searchsorted(kept_times, more_times)
@@ -176,6 +180,6 @@ def _merged(times: list[I64], poses: list[F64]) -> Trajectory:
 def _unused(sensor: PosedTimes, frames: Bool) -> str:
     listed = ", ".join(str(frame) for frame in np.flatnonzero(frames)[:10])
     return (
-        f"{sensor.where}: poses of {int(frames.sum())} frames were not used (not finite, at a time out of order, or "
-        f"far from the vehicle's other poses): frames {listed}{' ...' if frames.sum() > 10 else ''}"
+        f"{sensor.where}: poses of {int(frames.sum())} frames were not used (not finite, at a time out of "
+        f"order, or far from the vehicle's other poses): frames {listed}{' ...' if frames.sum() > 10 else ''}"
     )

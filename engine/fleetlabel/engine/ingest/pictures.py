@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+
 from fleetlabel.engine.ingest.clocks import Timeline
 from fleetlabel.geometry.arrays import U8
 from fleetlabel.store import Part, Quarantined, SampleStatus
@@ -57,7 +58,7 @@ def camera_part(
 
 
 def picture_fault(data: bytes, size_px: tuple[int, int]) -> str | None:
-    """Why a JPEG or PNG cannot be whole, None if nothing is wrong with its frame: a check of headers, not of pixels."""
+    """Why a JPEG or PNG cannot be whole, None if it may be: headers are checked, not pixels."""
     if not data:
         return "is empty (0 bytes)"
     if not data.startswith((_JPEG, _PNG)):

@@ -1,7 +1,8 @@
 """The contract between FleetLabel and a format of drive logs.
 
 To add a format, write one file with a :class:`SourceFormat` and a :class:`SequenceSource`, and name it in
-``formats.py``. Importers share ``clocks`` (sensor times), ``pictures`` (camera parts) and ``sweeps`` (lidar parts).
+``formats.py``. Importers share ``clocks`` (sensor times), ``pictures`` (camera parts) and ``sweeps`` (lidar
+parts).
 """
 
 from __future__ import annotations
@@ -42,7 +43,8 @@ class GroundTruth:
 class SequenceSource(ABC):
     """One sequence of a drive log, opened: its description is in memory, its data is on disk.
 
-    Opening reads metadata only, so that a task can open the source again by (path, name). It is deterministic.
+    Opening reads metadata only, so that a task can open the source again by (path, name). It is
+    deterministic.
 
     Attributes:
         info: sensors, frames and ego poses.
@@ -58,10 +60,10 @@ class SequenceSource(ABC):
 
         Returns:
             The part, one sample per frame. Samples: ``timestamp_ns`` i8 and ``status`` u1
-            :class:`fleetlabel.store.SampleStatus`. A camera's flat column is ``jpeg`` u1, the file as it came. A
-            lidar's are ``points`` f4 (P, 4: x y z in the sensor frame, intensity as it came) and
-            ``point_time_offset_ns`` i4, and it has one more sample column, ``dropped_points`` i4: points that were
-            left out because they are not finite. And the samples that cannot be used, with reasons.
+            :class:`fleetlabel.store.SampleStatus`. A camera's flat column is ``jpeg`` u1, the file as it
+            came. A lidar's are ``points`` f4 (P, 4: x y z in the sensor frame, intensity as it came) and
+            ``point_time_offset_ns`` i4, and it has one more sample column, ``dropped_points`` i4: points that
+            were left out because they are not finite. And the samples that cannot be used, with reasons.
         """
 
     @abstractmethod
@@ -86,7 +88,7 @@ class SourceFormat(ABC):
 
     @abstractmethod
     def matches(self, path: Path) -> bool:
-        """Whether a folder looks like one, complete or not: what lacks is for :meth:`open_sequence` to say."""
+        """Whether a folder looks like one, complete or not; :meth:`open_sequence` says what it lacks."""
 
     @abstractmethod
     def list_sequences(self, path: Path) -> tuple[str, ...]:
@@ -102,7 +104,8 @@ class SourceFormat(ABC):
 
 
 def write_ground_truth(store: SequenceStore, source: SequenceSource) -> GroundTruth | None:
-    """Writes the source's labels as the label version ``ground_truth``, all or nothing; again, it does nothing.
+    """Writes the source's labels as the label version ``ground_truth``, all or nothing; again, it does
+    nothing.
 
     Returns:
         What the source had, so that the caller can report ``quarantined`` and ``notes``.

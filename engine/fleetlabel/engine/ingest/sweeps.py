@@ -6,8 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+
 from fleetlabel.engine.ingest.clocks import Timeline
-from fleetlabel.geometry.arrays import F32, F64, I32, I64
+from fleetlabel.geometry.arrays import F32, F64, I32, I64, AnyArray
 from fleetlabel.model.errors import SourceError
 from fleetlabel.store import Part, Quarantined, SampleStatus
 
@@ -44,7 +45,9 @@ class Points:
         good = np.isfinite(xyz_m).all(axis=1) & (np.abs(offset_ns) <= _MAX_OFFSET_NS)
         n_bad = len(good) - int(good.sum())
         if n_bad and n_bad == len(good):
-            raise SourceError(f"{where}: none of its {n_bad} points has finite coordinates and a time; restore the file")
+            raise SourceError(
+                f"{where}: none of its {n_bad} points has finite coordinates and a time; restore the file"
+            )
         points = np.empty((len(good) - n_bad, 4), dtype=np.float32)
         points[:, :3] = xyz_m[good]
         points[:, 3] = np.nan_to_num(intensity[good])
@@ -57,7 +60,8 @@ def lidar_part(
     """The part of frames ``start:stop`` of a lidar.
 
     Args:
-        read: gives a frame's points, None where the log has none; raises :class:`SourceError` for broken data.
+        read: gives a frame's points, None where the log has none; raises :class:`SourceError` for broken
+            data.
     """
     none = Points(np.empty((0, 4), np.float32), np.empty(0, np.int32), 0)
     sweeps: list[Points] = []
@@ -77,12 +81,12 @@ def lidar_part(
             status[row] = SampleStatus.QUARANTINED
             quarantined.append(Quarantined(frame, problem))
         sweeps.append(sweep or none)
-    samples = {
+    samples: dict[str, AnyArray] = {
         "timestamp_ns": times.timestamp_ns[start:stop],
         "status": status,
         "dropped_points": np.array([sweep.dropped for sweep in sweeps], dtype=np.int32),
     }
-    flat = {
+    flat: dict[str, AnyArray] = {
         "points": np.concatenate([sweep.points for sweep in sweeps]),
         "point_time_offset_ns": np.concatenate([sweep.point_time_offset_ns for sweep in sweeps]),
     }

@@ -5,12 +5,13 @@ included, in well under a second::
 
     scene = Scene(n_frames=6, n_objects=3, seed=0)
     write_pandaset(tmp_path / "drive", scene)      # two cameras, two lidars, cuboids labelled by both lidars
-    write_kitti(tmp_path / "kitti", scene)         # sequence "0000": label_02, calib, ego_pose, image_02, velodyne
-    store = ingest(tmp_path / "drive", tmp_path / "drive.zarr")   # everything read and committed, with ground truth
+    write_kitti(tmp_path / "kitti", scene)         # sequence "0000": label_02, calib, ego_pose, image_02,
+    velodyne store = ingest(tmp_path / "drive", tmp_path / "drive.zarr")   # everything read and committed,
+    with ground truth
 
-The pictures show objects as bright rectangles on noise, so no detector finds them; the sweeps have points on the
-ground and on the sides of the objects, so a lift does. Break single files afterwards to test what must not happen.
-Writing PandaSet needs pandas, which reading does not.
+The pictures show objects as bright rectangles on noise, so no detector finds them; the sweeps have points on
+the ground and on the sides of the objects, so a lift does. Break single files afterwards to test what must
+not happen. Writing PandaSet needs pandas, which reading does not.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import simplejpeg
+
 from fleetlabel.engine.ingest.formats import open_sequence
 from fleetlabel.engine.ingest.source import write_ground_truth
 from fleetlabel.geometry import boxes as cuboids
@@ -86,7 +88,11 @@ class Scene:
         random = np.random.default_rng([self.seed, round(time_s * 1000) + 1000])
         ego = self.world_from_ego(np.array([time_s]))[0]
         ground = np.stack(
-            [random.uniform(-30, 40, n_ground), random.uniform(-20, 20, n_ground), random.normal(-1.6, 0.02, n_ground)],
+            [
+                random.uniform(-30, 40, n_ground),
+                random.uniform(-20, 20, n_ground),
+                random.normal(-1.6, 0.02, n_ground),
+            ],
             axis=1,
         )
         found = [se3.apply(ego, ground)]
@@ -131,13 +137,14 @@ def ingest(source: Path, out: Path, sequence: str | None = None) -> SequenceStor
     return store
 
 
-# --- PandaSet -------------------------------------------------------------------------------------------------------
+# --- PandaSet
+# -------------------------------------------------------------------------------------------------------
 
 
 def write_pandaset(folder: Path, scene: Scene | None = None) -> Scene:
     """Writes a PandaSet sequence."""
     scene = scene or Scene()
-    sweep_s = 0.1 * np.arange(scene.n_frames)
+    sweep_s: F64 = 0.1 * np.arange(scene.n_frames, dtype=np.float64)
     lidar_from_ego = se3.transform(np.array([[0.0, -1, 0], [1, 0, 0], [0, 0, 1]]), np.zeros(3))
     for part in ("lidar", "annotations/cuboids", "meta", *(f"camera/{name}" for name in PANDASET_CAMERAS)):
         (folder / part).mkdir(parents=True, exist_ok=True)
@@ -184,7 +191,10 @@ def _pandaset_cuboids(scene: Scene, time_s: float) -> dict[str, object]:
     second = np.arange(len(twice)) >= len(yaw)
     position = center[twice] + 0.3 * second[:, None]
     names = [f"{'twin' if other else 'object'}-{row}" for row, other in zip(twice, second, strict=True)]
-    siblings = ["-" if row == 0 else f"{'object' if other else 'twin'}-{row}" for row, other in zip(twice, second, strict=True)]
+    siblings = [
+        "-" if row == 0 else f"{'object' if other else 'twin'}-{row}"
+        for row, other in zip(twice, second, strict=True)
+    ]
     return {
         "uuid": np.array(names, dtype=object),
         "label": np.array(["Car"] * len(twice), dtype=object),
@@ -209,30 +219,42 @@ def _write_table(path: Path, columns: dict[str, object]) -> None:
 def _write_poses(folder: Path, time_s: F64, world_from_sensor: F64) -> None:
     poses = se3.to_pose(world_from_sensor).tolist()
     entries = [
-        {"position": dict(zip("xyz", pose[:3], strict=True)), "heading": dict(zip("wxyz", pose[3:], strict=True))}
+        {
+            "position": dict(zip("xyz", pose[:3], strict=True)),
+            "heading": dict(zip("wxyz", pose[3:], strict=True)),
+        }
         for pose in poses
     ]
     (folder / "poses.json").write_text(json.dumps(entries))
-    (folder / "timestamps.json").write_text(json.dumps([round(_START_S + time, 6) for time in time_s.tolist()]))
+    (folder / "timestamps.json").write_text(
+        json.dumps([round(_START_S + time, 6) for time in time_s.tolist()])
+    )
 
 
-# --- KITTI tracking -------------------------------------------------------------------------------------------------
+# --- KITTI tracking
+# -------------------------------------------------------------------------------------------------
 
 _KITTI_CALIB = {
     "P0": "120 0 96 0 0 120 54 0 0 0 1 0",
     "P1": "120 0 96 -64 0 120 54 0 0 0 1 0",
     "P2": "120 0 96 7.5 0 120 54 0.21 0 0 1 0.0027",
     "P3": "120 0 96 -56 0 120 54 2.1 0 0 1 0.0027",
-    "R0_rect": "0.9999239 0.00983776 -0.007445048 -0.009869795 0.9999421 -0.004278459 0.007402527 0.004351614 0.9999631",
-    "Tr_velo_to_cam": "0.007533745 -0.9999714 -0.000616602 -0.004069766 0.01480249 0.0007280733 -0.9998902 -0.07631618 "
-    "0.9998621 0.00752379 0.01480755 -0.2717806",
-    "Tr_imu_to_velo": "0.9999976 0.0007553071 -0.002035826 -0.8086759 -0.0007854027 0.9998898 -0.01482298 0.3195559 "
-    "0.002024406 0.01482454 0.9998881 -0.7997231",
+    "R0_rect": "0.9999239 0.00983776 -0.007445048 -0.009869795 0.9999421 -0.004278459 0.007402527 "
+    "0.004351614 0.9999631",
+    "Tr_velo_to_cam": "0.007533745 -0.9999714 -0.000616602 -0.004069766 0.01480249 0.0007280733 -0.9998902 "
+    "-0.07631618 0.9998621 0.00752379 0.01480755 -0.2717806",
+    "Tr_imu_to_velo": "0.9999976 0.0007553071 -0.002035826 -0.8086759 -0.0007854027 0.9998898 -0.01482298 "
+    "0.3195559 0.002024406 0.01482454 0.9998881 -0.7997231",
 }
 
 
 def write_kitti(
-    folder: Path, scene: Scene | None = None, *, sequence: str = "0000", pictures: bool = True, velodyne: bool = True
+    folder: Path,
+    scene: Scene | None = None,
+    *,
+    sequence: str = "0000",
+    pictures: bool = True,
+    velodyne: bool = True,
 ) -> Scene:
     """Writes a KITTI tracking sequence beside those that are in the folder already."""
     scene = scene or Scene()
@@ -240,7 +262,7 @@ def write_kitti(
         (folder / part).mkdir(parents=True, exist_ok=True)
     calib = "".join(f"{name}: {numbers}\n" for name, numbers in _KITTI_CALIB.items())
     (folder / "calib" / f"{sequence}.txt").write_text(calib)
-    time_s = 0.1 * np.arange(scene.n_frames)
+    time_s: F64 = 0.1 * np.arange(scene.n_frames, dtype=np.float64)
     world_from_imu = scene.world_from_ego(time_s)
     (folder / "ego_pose" / f"{sequence}.json").write_text(json.dumps(world_from_imu.tolist()))
     rect_from_imu, camera_from_rect, velo_from_imu = _kitti_rig()
@@ -266,13 +288,17 @@ def write_kitti(
 
 
 def _kitti_rig() -> tuple[F64, F64, F64]:
-    """rect_from_imu, camera_from_rect (image_02) and velo_from_imu of the calibration above, as exact rotations."""
-    values = {name: np.array(numbers.split(), dtype=np.float64) for name, numbers in _KITTI_CALIB.items()}
+    """Exactly rigid rect_from_imu, camera_from_rect (image_02) and velo_from_imu of the calibration above."""
+    values: dict[str, F64] = {
+        name: np.array(numbers.split(), dtype=np.float64) for name, numbers in _KITTI_CALIB.items()
+    }
 
     def rigid(name: str) -> F64:
-        matrix = values[name].reshape(3, -1)
-        rotation = quaternion.to_matrix(quaternion.from_matrix(matrix[:, :3]))
-        return se3.transform(rotation, matrix[:, 3] if matrix.shape[1] == 4 else np.zeros(3))
+        matrix: F64 = values[name].reshape(3, -1)
+        translation: F64 = np.zeros(3)
+        if matrix.shape[1] == 4:
+            translation = matrix[:, 3]
+        return se3.transform(quaternion.to_matrix(quaternion.from_matrix(matrix[:, :3])), translation)
 
     rect_from_imu = rigid("R0_rect") @ rigid("Tr_velo_to_cam") @ rigid("Tr_imu_to_velo")
     p2 = values["P2"].reshape(3, 4)
@@ -294,5 +320,6 @@ def _kitti_rows(
         alpha = rotation_y - np.arctan2(bottom[0], bottom[2])
         length, width, height = size[row]
         numbers = [alpha, *box, height, width, length, *bottom, rotation_y]
-        rows.append(f"{frame} {row} Car 0 {row % 4} " + " ".join(f"{number:.6f}" for number in numbers))
+        printed = " ".join(f"{number:.6f}" for number in numbers)
+        rows.append(f"{frame} {row} Car 0 {row % 4} {printed}")
     return rows

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+
 from fleetlabel.geometry.arrays import F64
 
 # Beyond this float32 (viewers, graphics cards) no longer resolves a millimetre.
@@ -10,7 +11,8 @@ _FAR_M = 10_000.0
 
 
 def offset_of(world_from_ego: F64) -> F64:
-    """What to subtract from a source's world coordinates (3,), metres; zeros for a source that is local already.
+    """What to subtract from a source's world coordinates (3,), metres; zeros for a source that is local
+    already.
 
     Whole metres near the drive's start, so that subtracting and adding again is exact.
 
