@@ -8,9 +8,11 @@ from enum import StrEnum
 from typing import Any
 
 import numpy as np
+
 from fleetlabel.geometry.arrays import F64
 from fleetlabel.model.cameras import CameraModel, camera_from_dict
 from fleetlabel.model.errors import SourceError
+from fleetlabel.model.names import name_problem
 
 
 class SensorKind(StrEnum):
@@ -40,16 +42,15 @@ class Sensor:
     motion_compensated: bool = True
 
     def __post_init__(self) -> None:
-        if not self.name or "/" in self.name or self.name.startswith("."):
-            raise SourceError(f"sensor name {self.name!r} cannot name a folder; rename the sensor")
+        problem = name_problem(self.name)
+        if problem:
+            raise SourceError(f"sensor name {self.name!r} {problem}; rename the sensor")
         if (self.kind is SensorKind.CAMERA) != (self.camera is not None):
             raise SourceError(f"sensor {self.name}: a camera needs intrinsics and a lidar has none")
-        rotation = self.ego_from_sensor[:3, :3]
-        if self.ego_from_sensor.shape != (4, 4) or not np.allclose(
-            rotation @ rotation.T, np.eye(3), atol=1e-5
-        ):
+        if not _is_rigid(self.ego_from_sensor):
             raise SourceError(
-                f"sensor {self.name}: extrinsics are not a rigid 4x4 transform; check the calibration"
+                f"sensor {self.name}: extrinsics are not a rigid 4x4 transform; check the calibration, found "
+                f"{self.ego_from_sensor.tolist()}"
             )
 
     def to_dict(self) -> dict[str, Any]:
@@ -73,3 +74,11 @@ class Sensor:
             camera=None if camera is None else camera_from_dict(camera),
             motion_compensated=bool(description["motion_compensated"]),
         )
+
+
+def _is_rigid(transform: F64) -> bool:
+    if transform.shape != (4, 4) or not bool(np.all(np.isfinite(transform))):
+        return False
+    rotation = transform[:3, :3]
+    orthonormal = np.allclose(rotation @ rotation.T, np.eye(3), atol=1e-5)
+    return orthonormal and bool(np.linalg.det(rotation) > 0) and np.array_equal(transform[3], (0, 0, 0, 1))

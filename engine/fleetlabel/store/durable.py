@@ -7,62 +7,72 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import hashlib
 import os
+import re
+import secrets
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from fleetlabel.model.errors import StoreError, StoreWriteError
 
-_PENDING = ".pending-"
+PENDING = ".pending-"
+LOCK = ".writer.lock"
+
+_ADVICE = {
+    errno.ENOSPC: "the disk is full; free some space and run the same command with --resume",
+    errno.EDQUOT: "the disk quota is used up; free some space and run the same command with --resume",
+    errno.EROFS: "the file system is read-only; choose another --out",
+    errno.EACCES: "permission denied; choose another --out or change the folder's permissions",
+    errno.EPERM: "permission denied; choose another --out or change the folder's permissions",
+    errno.EFBIG: "the file would be larger than the file system or the process's limit allows; choose another --out",
+}
+# zarrs (Rust) reports a refused write as a RuntimeError that ends in "(os error 28)".
+_RUST_OS_ERROR = re.compile(r"\(os error (\d+)\)")
 
 
 @contextmanager
 def write_errors(path: Path) -> Iterator[None]:
     """Turns the operating system's refusals while writing ``path`` into a :class:`StoreWriteError` with advice."""
-    advice = {
-        errno.ENOSPC: "the disk is full; free some space and run the same command with --resume",
-        errno.EDQUOT: "the disk quota is used up; free some space and run the same command with --resume",
-        errno.EROFS: "the file system is read-only; choose another --out",
-        errno.EACCES: "permission denied; choose another --out or change the folder's permissions",
-        errno.EPERM: "permission denied; choose another --out or change the folder's permissions",
-    }
     try:
         yield
     except StoreError:
         raise
-    except OSError as error:
-        reason = advice.get(error.errno or 0, f"{error.strerror or error}")
-        raise StoreWriteError(f"cannot write {path}: {reason}") from error
+    except (OSError, RuntimeError) as error:
+        number, reason = _os_error(error)
+        if number is None and not isinstance(error, OSError):
+            raise
+        raise StoreWriteError(f"cannot write {path}: {_ADVICE.get(number or 0, reason)}") from error
 
 
 @contextmanager
-def committed_folder(target: Path) -> Iterator[Path]:
+def committed_folder(target: Path, admit: Callable[[], bool]) -> Iterator[Path]:
     """A scratch folder that becomes ``target``, whole and synced, when the block ends without an error.
 
-    A ``target`` that another writer committed meanwhile stays: parts are deterministic, so it holds the same.
+    Args:
+        target: must not exist, and its parent must.
+        admit: asked last, while no other writer can commit to the same parent: whether the folder is still wanted.
+            If not, or if it raises, nothing is committed.
     """
-    scratch = target.with_name(f"{_PENDING}{target.name}-{os.getpid()}")
+    scratch = _scratch_name(target)
     with write_errors(target):
-        shutil.rmtree(scratch, ignore_errors=True)
-        scratch.mkdir(parents=True)
         try:
+            scratch.mkdir()
             yield scratch
             _sync_tree(scratch)
-            try:
-                scratch.rename(target)
-            except OSError as error:
-                if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
-                    raise
+            with _one_at_a_time(target.parent):
+                if admit():
+                    scratch.rename(target)
+                    _sync(target.parent)
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
-        _sync(target.parent)
 
 
 def write_file(target: Path, content: bytes) -> None:
     """Writes a small file so that readers see the old content or the new, never a part, and it survives a crash."""
-    scratch = target.with_name(f"{_PENDING}{target.name}-{os.getpid()}")
+    scratch = _scratch_name(target)
     with write_errors(target):
         try:
             scratch.write_bytes(content)
@@ -82,13 +92,40 @@ def make_folder(target: Path) -> None:
             _sync(folder.parent)
 
 
-def remove_pending(root: Path) -> None:
-    """Deletes what writers that died left behind. Only the holder of the writer's lock may call this."""
-    for leftover in list(root.rglob(f"{_PENDING}*")):
-        if leftover.is_dir():
-            shutil.rmtree(leftover, ignore_errors=True)
-        else:
-            leftover.unlink(missing_ok=True)
+def remove_pending(folder: Path, name: str | None = None) -> None:
+    """Deletes what dead writers of ``name`` (of anything, by default) left in a folder, not in those below it."""
+    leftover = re.compile(re.escape(PENDING) + (".*" if name is None else re.escape(name)) + "-[0-9a-f]{12}")
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if not leftover.fullmatch(entry.name):
+                continue
+            if entry.is_dir(follow_symlinks=False):
+                shutil.rmtree(entry.path, ignore_errors=True)
+            else:
+                Path(entry.path).unlink(missing_ok=True)
+
+
+def remove_folder(folder: Path, last: str) -> None:
+    """Deletes a folder, its file ``last`` after everything else, so that an interrupted deletion can be told and redone."""
+    with write_errors(folder):
+        for entry in sorted(folder.iterdir(), key=lambda entry: entry.name == last):
+            if entry.is_dir() and not entry.is_symlink():
+                shutil.rmtree(entry)
+            else:
+                entry.unlink()
+        folder.rmdir()
+        _sync(folder.parent)
+
+
+def tree_digest(folder: Path, but: str) -> str:
+    """SHA-256 over names and bytes of all files below a folder, except its file ``but`` and hidden files."""
+    digest = hashlib.sha256()
+    files = [Path(path, name) for path, _, names in os.walk(folder) for name in names if name[0] != "."]
+    for relative, file in sorted((file.relative_to(folder).as_posix(), file) for file in files):
+        if relative != but:
+            with file.open("rb") as stream:
+                digest.update(f"{relative}\0".encode() + hashlib.file_digest(stream, "sha256").digest())
+    return digest.hexdigest()
 
 
 @contextmanager
@@ -98,21 +135,61 @@ def writer_lock(root: Path) -> Iterator[None]:
     Raises:
         StoreError: another process drives this store.
     """
+    path = root / LOCK
     with write_errors(root):
-        handle = os.open(root / ".writer.lock", os.O_RDWR | os.O_CREAT, 0o644)
+        handle = _lock(path)
     try:
+        yield
+    finally:
+        with suppress(OSError):
+            path.unlink()  # while it is still held: whoever comes next makes a new file
+        os.close(handle)
+
+
+def _lock(path: Path) -> int:
+    while True:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.path.samestat(os.fstat(handle), path.stat()):
+                os.ftruncate(handle, 0)
+                os.pwrite(handle, str(os.getpid()).encode(), 0)
+                return handle
         except BlockingIOError as error:
             owner = os.pread(handle, 64, 0).decode(errors="replace").strip() or "unknown"
+            os.close(handle)
             raise StoreError(
-                f"{root} is being written by another process (pid {owner}); wait for it or stop it, then try again"
+                f"{path.parent} is being written by another process (pid {owner}); wait for it or stop it, then "
+                "try again"
             ) from error
-        os.ftruncate(handle, 0)
-        os.pwrite(handle, str(os.getpid()).encode(), 0)
+        except FileNotFoundError:
+            pass  # its last holder deleted it between our open and our lock
+        except BaseException:
+            os.close(handle)
+            raise
+        os.close(handle)
+
+
+@contextmanager
+def _one_at_a_time(folder: Path) -> Iterator[None]:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(OSError):  # network file systems that cannot lock a folder: the driver's lock has to do
+            fcntl.flock(handle, fcntl.LOCK_EX)
         yield
     finally:
         os.close(handle)
+
+
+def _scratch_name(target: Path) -> Path:
+    return target.with_name(f"{PENDING}{target.name}-{secrets.token_hex(6)}")
+
+
+def _os_error(error: OSError | RuntimeError) -> tuple[int | None, str]:
+    if isinstance(error, OSError):
+        return error.errno, error.strerror or str(error)
+    found = _RUST_OS_ERROR.search(str(error))
+    return (int(found[1]), str(error)) if found else (None, str(error))
 
 
 def _sync_tree(folder: Path) -> None:

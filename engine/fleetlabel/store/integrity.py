@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from fleetlabel.geometry.arrays import AnyArray
+
 from fleetlabel.model.errors import CorruptStoreError, StoreError
-from fleetlabel.store.groups import read_group
+from fleetlabel.store import durable
+from fleetlabel.store.groups import DOCUMENT, canonical_json, is_untouched, read_group
+from fleetlabel.store.hierarchy import walk_groups
 from fleetlabel.store.sequence import SequenceStore
-from fleetlabel.store.table import CommitRecord, Table, state_digest
+from fleetlabel.store.table import Table, state_digest
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +61,14 @@ class StoreInfo:
 
 
 def describe(store: SequenceStore) -> StoreInfo:
-    """Everything :class:`StoreInfo` says, from commit records and stored digests; no picture or point is read."""
+    """Everything :class:`StoreInfo` says, from commit records and stored digests; no picture or point is read.
+
+    Raises:
+        CorruptStoreError: a record or a declaration is damaged.
+    """
     tables = tuple(_table_info(table) for table in _tables(store.root))
     head = read_group(store.root) or {}
-    digest = hashlib.sha256(repr(sorted((key, head[key]) for key in head)).encode())
+    digest = hashlib.sha256(canonical_json(head).encode())
     for table in tables:
         digest.update(f"{table.path} {table.content_hash}\n".encode())
     return StoreInfo(
@@ -70,7 +77,7 @@ def describe(store: SequenceStore) -> StoreInfo:
         frames=store.info.n_frames,
         sensors=tuple({"name": s.name, "kind": s.kind.value} for s in store.info.sensors),
         label_versions=store.label_versions(),
-        bytes_on_disk=sum(path.stat().st_size for path in store.root.rglob("*") if path.is_file()),
+        bytes_on_disk=sum(_file_sizes(store.root)),
         tables=tables,
         content_hash=digest.hexdigest(),
     )
@@ -86,69 +93,102 @@ def input_hash(store: SequenceStore) -> str:
     return digest.hexdigest()
 
 
-def verify(store: SequenceStore, on_part: Callable[[str, CommitRecord], None] | None = None) -> list[str]:
+def verify(store: SequenceStore, on_part: Callable[[int, int], None] | None = None) -> list[str]:
     """Reads and hashes all committed data again.
 
     Args:
-        on_part: called with the table's path and the record after each part, for progress.
+        on_part: called after each part with how many are done, and how many there are.
 
     Returns:
-        What is wrong, in words, one line per damaged part; empty if everything is as it was committed.
+        What is wrong, in words, one line per damaged part, group or label version; empty if everything is as it was
+        committed. Samples that are not committed yet are no damage, except in what the store says is finished.
     """
-    problems = []
-    for table in _tables(store.root):
-        for record in table.records():
-            problem = _damage(table, record)
-            if problem:
-                problems.append(f"{table.path} {record.start}..{record.stop}: {problem}")
-            if on_part:
-                on_part(table.path, record)
-    return problems
+    problems, parts = [], []
+    for folder, _, is_table in walk_groups(store.root):
+        path = folder.relative_to(store.root).as_posix()
+        try:
+            if read_group(folder) is None:
+                problems.append(f"{path}: its {DOCUMENT} is gone or not FleetLabel's; restore it from a copy")
+            elif is_table:
+                table = Table(store.root, path)
+                parts += [(table, start, stop) for start, stop in table.ranges()]
+        except StoreError as error:
+            problems.append(str(error))
+    for done, (table, start, stop) in enumerate(parts, start=1):
+        problem = _damage(table, start, stop)
+        if problem:
+            problems.append(f"{table.path} {start}..{stop}: {problem}")
+        if on_part:
+            on_part(done, len(parts))
+    return problems + _losses(store)
 
 
-def _damage(table: Table, record: CommitRecord) -> str | None:
+def _damage(table: Table, start: int, stop: int) -> str | None:
+    """What is wrong with a part: first its files, so that nothing damaged is ever decoded, then what they mean."""
+    folder = table.part_folder(start, stop)
     try:
-        part = table.read_part(record)
-        stored: AnyArray = np.asarray(table.open_part(record)["digests"][:])
-        digests = part.digests()
-    except (StoreError, OSError, ValueError, KeyError, RuntimeError) as error:
+        record = table.record(start, stop)
+        if not is_untouched(folder):
+            return f"its {DOCUMENT} changed since it was committed"
+        if durable.tree_digest(folder, but=DOCUMENT) != record.files_sha256:
+            return "its files changed since they were committed; delete the part's folder and resume"
+        part, stored = table.read_part(record), table.digests(record)
+    except (StoreError, OSError) as error:
         return f"cannot be read ({error})"
     if hashlib.sha256(stored.tobytes()).hexdigest() != record.sha256:
         return "its digests are not those that were committed"
-    changed = np.flatnonzero((digests != stored).any(axis=1))
+    changed = np.flatnonzero((part.digests() != stored).any(axis=1))
     if len(changed):
-        return f"content of {len(changed)} samples changed since it was committed, first {record.start + changed[0]}"
+        return f"content of {len(changed)} samples is not what was committed, first {start + changed[0]}"
     if record.state_sha256 is not None and state_digest(part.state) != record.state_sha256:
-        return "its checkpoint changed since it was committed"
+        return "its checkpoint is not what was committed"
     return None
 
 
+def _losses(store: SequenceStore) -> list[str]:
+    """Tables of finished label versions that are not there, or not whole."""
+    problems = []
+    for name in store.label_versions():
+        for path in store.labels(name).table_paths:
+            missing = store.table(path).missing() if store.has_table(path) else [(0, store.info.n_frames)]
+            if missing:
+                problems.append(f"{path}: the label version is finished, but frames {missing} are gone")
+    return problems
+
+
 def _tables(root: Path) -> list[Table]:
-    """All tables below a folder, by path; tables do not nest, so the thousands of files below one are not visited."""
-    found = []
-    for folder, children, _ in os.walk(root):
-        attributes = read_group(Path(folder))
-        if attributes is not None and "length" in attributes:
-            found.append(Table(root, Path(folder).relative_to(root).as_posix()))
-            children.clear()
-    return sorted(found, key=lambda table: table.path)
+    """All tables below a folder, by path."""
+    found = [folder for folder, _, is_table in walk_groups(root) if is_table]
+    return [Table(root, path) for path in sorted(folder.relative_to(root).as_posix() for folder in found)]
 
 
 def _table_info(table: Table) -> TableInfo:
     records = table.records()
-    digests = table.digests()
-    if len(digests) != sum(record.stop - record.start for record in records):
-        raise CorruptStoreError(
-            f"{table.path}: {len(digests)} digests for its committed samples; run `fleetlabel verify`"
-        )
-    names = sorted(table.open_part(records[0])) if records else []
-    columns = [name for name in names if name.startswith(("samples.", "flat."))]
+    columns = records[0].content_columns if records else {}
+    declared = {"length": table.length, "attributes": table.attributes, "columns": columns}
+    digest = hashlib.sha256(canonical_json(declared).encode())
+    for record in records:
+        stored = table.digests(record)
+        if len(stored) != record.stop - record.start:
+            raise CorruptStoreError(
+                f"{table.path} {record.start}..{record.stop}: {len(stored)} digests; run `fleetlabel verify`"
+            )
+        digest.update(np.arange(record.start, record.stop, dtype="<i8").tobytes())
+        digest.update(stored.tobytes())
     return TableInfo(
         path=table.path,
         samples=table.length,
-        committed=len(digests),
+        committed=sum(record.stop - record.start for record in records),
         rows=sum(record.rows for record in records),
         parts=len(records),
         quarantined=sum(len(record.quarantined) for record in records),
-        content_hash=hashlib.sha256(" ".join(columns).encode() + digests.tobytes()).hexdigest(),
+        content_hash=digest.hexdigest(),
     )
+
+
+def _file_sizes(root: Path) -> Iterator[int]:
+    """Sizes of all files; those that a writer takes away meanwhile are none."""
+    for path, _, names in os.walk(root):
+        for name in names:
+            with suppress(FileNotFoundError):
+                yield Path(path, name).stat().st_size

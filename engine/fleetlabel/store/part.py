@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+
 from fleetlabel.geometry.arrays import I64, U8, AnyArray
 
 DIGEST_BYTES = 32
@@ -31,6 +32,11 @@ class Part:
     state: Mapping[str, AnyArray] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        if self.counts.ndim != 1 or self.counts.dtype.kind not in "iu" or bool(np.any(self.counts < 0)):
+            raise ValueError(
+                f"counts must be one number of rows per sample, not negative; found {self.counts.dtype} "
+                f"{self.counts.shape}"
+            )
         rows = int(self.counts.sum())
         for name, column in self.samples.items():
             if len(column) != len(self.counts):
@@ -50,6 +56,23 @@ class Part:
     def offsets(self) -> I64:
         """(N + 1,) flat rows of sample i are ``offsets[i]:offsets[i + 1]``."""
         return np.concatenate([np.zeros(1, np.int64), np.cumsum(self.counts, dtype=np.int64)])
+
+    def arrays(self) -> dict[str, AnyArray]:
+        """Every column by its kind and name: ``samples.*``, ``flat.*``, ``state.*``."""
+        kinds = {"samples": self.samples, "flat": self.flat, "state": self.state}
+        return {
+            f"{kind}.{name}": column for kind, columns in kinds.items() for name, column in columns.items()
+        }
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, AnyArray]) -> Part:
+        """The inverse of :meth:`arrays`, with ``counts`` among them."""
+        kinds: dict[str, dict[str, AnyArray]] = {"samples": {}, "flat": {}, "state": {}}
+        for name, column in arrays.items():
+            kind, _, own_name = name.partition(".")
+            if own_name:
+                kinds[kind][own_name] = column
+        return cls(counts=arrays["counts"].astype(np.int64), **kinds)
 
     def take(self, start: int, stop: int) -> Part:
         """Samples ``start:stop`` with the rows they own."""

@@ -3,60 +3,110 @@
 from __future__ import annotations
 
 from bisect import bisect_right
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
+import zarr
+
 from fleetlabel.geometry.arrays import I64, U8, AnyArray
 from fleetlabel.model.errors import StoreNotFoundError
 from fleetlabel.model.sensors import Sensor
 from fleetlabel.model.sweep import Sweep
-from fleetlabel.store.table import CommitRecord, Quarantined, SampleStatus, Table
+from fleetlabel.store.table import Quarantined, SampleStatus, Table, read_rows
+
+_OPEN_PARTS = 8
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _OpenPart:
+    start: int
+    timestamp_ns: I64
+    status: U8
+    offsets: I64
+    flat: dict[str, zarr.Array[Any]]
 
 
 class SensorReader:
-    """Frames of one sensor. Times and status of all frames are in memory; pictures and points are read on demand.
+    """Frames of one sensor. Everything is read on demand, part by part: opening costs the same for any length.
 
     Attributes:
         sensor: its calibration.
-        timestamp_ns: (F,) int64; for a missing frame the frame's own time.
-        status: (F,) uint8 :class:`SampleStatus`.
-        quarantined: frames whose data could not be used, with reasons.
     """
 
     def __init__(self, sensor: Sensor, table: Table) -> None:
+        missing = table.missing()
+        if missing:
+            raise StoreNotFoundError(
+                f"{table.path}: frames {missing} are not committed; finish the ingest first"
+            )
         self.sensor = sensor
         self._table = table
-        self._records = table.records()
-        self._starts = [record.start for record in self._records]
-        self._open: dict[int, tuple[dict[str, Any], I64]] = {}
-        header = table.read(columns=("timestamp_ns", "status"))
-        self.timestamp_ns: I64 = header.samples["timestamp_ns"]
-        self.status: U8 = header.samples["status"]
-        self.quarantined: tuple[Quarantined, ...] = tuple(
-            q for record in self._records for q in record.quarantined
-        )
+        self._ranges = table.ranges()
+        self._starts = [start for start, _ in self._ranges]
+        self._open: dict[int, _OpenPart] = {}
 
     def __len__(self) -> int:
-        return len(self.timestamp_ns)
+        return self._table.length
+
+    @cached_property
+    def timestamp_ns(self) -> I64:
+        """(F,) int64 times of all frames; for a missing frame the frame's own time."""
+        times: I64 = self._table.read(columns=("timestamp_ns",)).samples["timestamp_ns"]
+        return times
+
+    @cached_property
+    def status(self) -> U8:
+        """(F,) uint8 :class:`SampleStatus` of all frames."""
+        status: U8 = self._table.read(columns=("status",)).samples["status"]
+        return status
+
+    @cached_property
+    def quarantined(self) -> tuple[Quarantined, ...]:
+        """Frames whose data could not be used, with reasons."""
+        return tuple(entry for record in self._table.records() for entry in record.quarantined)
 
     def usable(self, frame: int) -> bool:
         """Whether the sensor has data at this frame that is not known to be broken."""
-        return bool(self.status[frame] == SampleStatus.OK)
+        part = self._part(frame)
+        return bool(part.status[frame - part.start] == SampleStatus.OK)
+
+    def time_ns(self, frame: int) -> int:
+        """Time of one frame, without reading those of the others."""
+        part = self._part(frame)
+        return int(part.timestamp_ns[frame - part.start])
 
     def _flat(self, frame: int, column: str) -> AnyArray:
-        record, arrays, offsets = self._part(frame)
-        low, high = offsets[frame - record.start : frame - record.start + 2]
-        return np.asarray(arrays[f"flat.{column}"][int(low) : int(high)])
+        part = self._part(frame)
+        low, high = part.offsets[frame - part.start : frame - part.start + 2]
+        return read_rows(part.flat[column], slice(int(low), int(high)))
 
-    def _part(self, frame: int) -> tuple[CommitRecord, dict[str, Any], I64]:
+    def _part(self, frame: int) -> _OpenPart:
         if not 0 <= frame < len(self):
             raise StoreNotFoundError(f"{self._table.path} has frames 0..{len(self) - 1}, no frame {frame}")
         index = bisect_right(self._starts, frame) - 1
-        if index not in self._open:
-            arrays = self._table.open_part(self._records[index])
-            counts = np.asarray(arrays["counts"][:], dtype=np.int64)
-            self._open[index] = arrays, np.concatenate([np.zeros(1, np.int64), np.cumsum(counts)])
-        return self._records[index], *self._open[index]
+        part = self._open.get(index)
+        if part is None:
+            part = self._open_part(index)
+            while len(self._open) >= _OPEN_PARTS:
+                self._open.pop(next(iter(self._open), index), None)  # another thread may have been faster
+            self._open[index] = part
+        return part
+
+    def _open_part(self, index: int) -> _OpenPart:
+        record = self._table.record(*self._ranges[index])
+        flat = [name for name in record.columns if name.startswith("flat.")]
+        head = ("samples.timestamp_ns", "samples.status", "counts")
+        arrays = self._table.open_part(record, (*head, *flat))
+        times, status, counts = (read_rows(arrays[name]) for name in head)
+        return _OpenPart(
+            start=record.start,
+            timestamp_ns=times,
+            status=status,
+            offsets=np.concatenate([np.zeros(1, np.int64), np.cumsum(counts, dtype=np.int64)]),
+            flat={name.removeprefix("flat."): arrays[name] for name in flat},
+        )
 
 
 class CameraReader(SensorReader):
@@ -73,7 +123,7 @@ class LidarReader(SensorReader):
     def sweep(self, frame: int) -> Sweep:
         """The sweep of a frame, without points if it is missing."""
         return Sweep(
-            timestamp_ns=int(self.timestamp_ns[frame]),
+            timestamp_ns=self.time_ns(frame),
             points=self._flat(frame, "points"),
             point_time_offset_ns=self._flat(frame, "point_time_offset_ns").astype(np.int64),
         )

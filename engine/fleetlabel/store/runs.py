@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from fleetlabel.model.errors import StoreNotFoundError
-from fleetlabel.store.groups import read_group, write_group
+from fleetlabel.store.groups import canonical_json, read_group, write_group
+from fleetlabel.store.hierarchy import add_group
 from fleetlabel.store.sequence import SequenceStore
 
 
@@ -52,11 +53,11 @@ def declare_run(
 ) -> Run:
     """The run of this identity: begun now, or found again."""
     named = {"stage": stage, "identity": dict(identity), "upstream": dict(upstream or {})}
-    canonical = json.dumps(named, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    canonical = canonical_json(named)
     run_id = hashlib.sha256(canonical.encode()).hexdigest()[:16]
     folder = store.root / "runs" / stage / run_id
-    if read_group(folder) is None:
-        write_group(store.root / "runs" / stage, {})
+    if not read_group(folder):
+        add_group(store.root, f"runs/{stage}")
         write_group(folder, {**json.loads(canonical), "created_ns": time.time_ns()})
     return open_run(store, stage, run_id)
 
@@ -68,7 +69,7 @@ def open_run(store: SequenceStore, stage: str, run_id: str) -> Run:
         StoreNotFoundError: the stage has no such run.
     """
     head = read_group(store.root / "runs" / stage / run_id)
-    if head is None:
+    if not head:
         known = [run.run_id for run in find_runs(store, stage)]
         raise StoreNotFoundError(f"{store.root} has no {stage} run {run_id!r}; it has {known}")
     return Run(stage, run_id, head["identity"], head["upstream"], head["created_ns"])
@@ -78,7 +79,7 @@ def find_runs(store: SequenceStore, stage: str) -> tuple[Run, ...]:
     """All runs of a stage, oldest first."""
     folder = store.root / "runs" / stage
     ids = [entry.name for entry in folder.iterdir() if entry.is_dir()] if folder.exists() else []
-    runs = [open_run(store, stage, run_id) for run_id in ids if read_group(folder / run_id) is not None]
+    runs = [open_run(store, stage, run_id) for run_id in ids if read_group(folder / run_id)]
     return tuple(sorted(runs, key=lambda run: (run.created_ns, run.run_id)))
 
 
@@ -90,5 +91,7 @@ def latest_run(store: SequenceStore, stage: str) -> Run:
     """
     runs = find_runs(store, stage)
     if not runs:
-        raise StoreNotFoundError(f"{store.root} has no {stage} run yet; `fleetlabel run` does every stage in order")
+        raise StoreNotFoundError(
+            f"{store.root} has no {stage} run yet; `fleetlabel run` does every stage in order"
+        )
     return runs[-1]

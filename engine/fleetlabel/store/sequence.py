@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 import time
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
@@ -13,19 +12,30 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
+
 from fleetlabel.geometry.arrays import F64, I64, AnyArray
 from fleetlabel.geometry.trajectory import Trajectory
 from fleetlabel.model.boxes import Boxes, Boxes2D, Boxes3D
-from fleetlabel.model.errors import StoreError, StoreExistsError, StoreNotFoundError
+from fleetlabel.model.errors import (
+    CorruptStoreError,
+    SourceError,
+    StoreError,
+    StoreExistsError,
+    StoreNotFoundError,
+    UsageError,
+)
+from fleetlabel.model.names import name_problem
 from fleetlabel.model.sensors import Sensor, SensorKind
 from fleetlabel.store import durable
-from fleetlabel.store.groups import read_group, write_group
+from fleetlabel.store.groups import DOCUMENT, canonical_json, read_group, write_group
+from fleetlabel.store.hierarchy import add_group, is_table, strangers, walk_groups
 from fleetlabel.store.part import Part
 from fleetlabel.store.readers import CameraReader, LidarReader
 from fleetlabel.store.table import Table
 
 SCHEMA_VERSION = 1
 GROUND_TRUTH = "ground_truth"
+_FINISHED = "created_ns"  # a label version is finished once its group has it
 B = TypeVar("B", Boxes2D, Boxes3D)
 
 
@@ -49,6 +59,22 @@ class SequenceInfo:
     trajectory: Trajectory
     world_offset_m: F64 = field(default_factory=lambda: np.zeros(3))
     source: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        times = self.frame_timestamp_ns
+        if times.dtype != np.int64 or times.ndim != 1 or not len(times):
+            raise SourceError(
+                f"{self.name}: frame times are {times.dtype} {times.shape}, expected int64 (F,) and at least one frame"
+            )
+        if bool(np.any(times[1:] <= times[:-1])):
+            row = int(np.argmax(times[1:] <= times[:-1])) + 1
+            raise SourceError(
+                f"{self.name}: frame {row} has timestamp {times[row]} ns, not later than frame {row - 1} "
+                f"({times[row - 1]} ns); sort the frames and drop duplicates"
+            )
+        names = [sensor.name for sensor in self.sensors]
+        if len(set(names)) != len(names):
+            raise SourceError(f"{self.name}: two sensors have the same name among {names}; rename one")
 
     @property
     def n_frames(self) -> int:
@@ -93,6 +119,12 @@ class LabelVersion:
     provenance: Mapping[str, Any]
     created_ns: int = field(default=0, compare=False)
 
+    @property
+    def table_paths(self) -> tuple[str, ...]:
+        """Paths of its tables."""
+        boxes2d = tuple(f"labels/{self.name}/boxes2d/{camera}" for camera in self.cameras)
+        return (*boxes2d, f"labels/{self.name}/boxes3d") if self.has_boxes3d else boxes2d
+
 
 class SequenceStore:
     """A sequence's store, opened.
@@ -114,13 +146,11 @@ class SequenceStore:
             StoreExistsError: something is there already.
             StoreWriteError: the file system refused.
         """
-        if root.exists():
-            raise StoreExistsError(
-                f"{root} already exists; pass --resume to go on with it or --overwrite to replace it"
-            )
+        _refuse_existing(root)
         head, sensors = _head(info)
         durable.make_folder(root.parent)
-        with durable.committed_folder(root) as scratch:
+        durable.remove_pending(root.parent, root.name)
+        with durable.committed_folder(root, lambda: _refuse_existing(root)) as scratch:
             write_group(scratch / "calibration", {})
             write_group(scratch / "calibration" / head["calibration"], {"sensors": sensors})
             for group in ("sensors", "runs", "labels"):
@@ -143,6 +173,7 @@ class SequenceStore:
         Raises:
             StoreNotFoundError: there is no FleetLabel store at ``root``.
             StoreError: it was written by another schema version.
+            CorruptStoreError: its description is damaged.
         """
         head = read_group(root)
         if head is None or "schema" not in head:
@@ -155,9 +186,9 @@ class SequenceStore:
                 "open it with the release that wrote it, or ingest the drive again"
             )
         calibration = read_group(root / "calibration" / head["calibration"])
-        if calibration is None:
-            raise StoreNotFoundError(
-                f"{root} has lost its calibration {head['calibration']}; restore it from a copy"
+        if calibration is None or _content_id(calibration["sensors"]) != head["calibration"]:
+            raise CorruptStoreError(
+                f"{root} has lost its calibration {head['calibration']}, or it was changed; restore it from a copy"
             )
         ego = Table(root, "ego").read()
         info = SequenceInfo(
@@ -173,25 +204,40 @@ class SequenceStore:
         return cls(root, info)
 
     def was_made_from(self, info: SequenceInfo) -> bool:
-        """Whether the store was created for this very sequence: same sensors, calibration, frames and source."""
+        """Whether the store was created for this very sequence: same sensors, calibration, frames, poses and source."""
         head, _ = _head(info)
-        same_frames = np.array_equal(self.info.frame_timestamp_ns, info.frame_timestamp_ns)
-        return same_frames and read_group(self.root) == json.loads(json.dumps(head))
+        mine, theirs = self.info, info
+        return (
+            read_group(self.root) == json.loads(json.dumps(head))
+            and np.array_equal(mine.frame_timestamp_ns, theirs.frame_timestamp_ns)
+            and np.array_equal(mine.trajectory.timestamp_ns, theirs.trajectory.timestamp_ns)
+            and np.array_equal(mine.trajectory.world_from_ego, theirs.trajectory.world_from_ego)
+        )
 
     @staticmethod
     def remove(root: Path) -> None:
-        """Deletes a store; anything else at ``root`` is left alone.
+        """Deletes a store; anything else at ``root`` is left alone, and so is a store that other files were put in.
 
         Raises:
-            StoreError: what lies there is not a FleetLabel store.
+            StoreError: what lies there is not a FleetLabel store, holds other files, or is being written.
         """
-        if root.exists() and (read_group(root) or {}).get("schema") is None:
+        if root.is_symlink():
+            raise StoreError(f"{root} is a link, so it will not be overwritten; give the folder it points to")
+        if not root.exists():
+            return
+        root = root.resolve()
+        if "schema" not in (read_group(root) or {}):
             raise StoreError(
                 f"{root} is not a FleetLabel store, so it will not be overwritten; choose another --out"
             )
-        with durable.write_errors(root):
-            if root.exists():
-                shutil.rmtree(root)
+        with durable.writer_lock(root):
+            others = [path.relative_to(root).as_posix() for path in strangers(root)]
+            if others:
+                raise StoreError(
+                    f"{root} holds files that FleetLabel did not write, so it will not be overwritten: "
+                    f"{', '.join(others[:5])}{', ...' if len(others) > 5 else ''}; move them away or choose another --out"
+                )
+            durable.remove_folder(root, last=DOCUMENT)
 
     def writer_lock(self) -> AbstractContextManager[None]:
         """Makes this process the store's only driver while the context lasts."""
@@ -199,7 +245,8 @@ class SequenceStore:
 
     def clean(self) -> None:
         """Deletes what writers that died left behind; hold the writer's lock."""
-        durable.remove_pending(self.root)
+        for folder, _, _ in walk_groups(self.root):
+            durable.remove_pending(folder)
 
     # --- tables -----------------------------------------------------------------------------------------------------
 
@@ -209,7 +256,7 @@ class SequenceStore:
 
     def has_table(self, path: str) -> bool:
         """Whether a table was declared."""
-        return (read_group(self.root / path) or {}).get("length") is not None
+        return is_table(self.root / path)
 
     def declare_frames_table(self, path: str, attributes: Mapping[str, Any] | None = None) -> Table:
         """A table with one sample per frame of the sequence, new or declared the same before."""
@@ -255,36 +302,38 @@ class SequenceStore:
         Writing a version again that exists with the same provenance does nothing.
 
         Raises:
+            UsageError: the name cannot be used.
             StoreExistsError: a version of this name exists that something else made.
+            StoreError: boxes lie outside the sequence's frames.
+            ValueError: boxes have a class that is not in ``class_names``.
         """
-        version = LabelVersion(
-            name, class_names, tuple(sorted(boxes2d)), boxes3d is not None, dict(provenance)
-        )
-        if name in self.label_versions():
-            if self.labels(name) == version:
-                return version
-            raise StoreExistsError(f"{self.root} already has labels named {name!r}; choose another name")
-        for camera, boxes in sorted(boxes2d.items()):
-            self.declare_boxes(f"labels/{name}/boxes2d/{camera}", class_names)
-            self._write_all(f"labels/{name}/boxes2d/{camera}", boxes, provenance)
-        if boxes3d is not None:
-            self.declare_boxes(f"labels/{name}/boxes3d", class_names)
-            self._write_all(f"labels/{name}/boxes3d", boxes3d, provenance)
-        head = {
-            "class_names": list(class_names),
-            "cameras": list(version.cameras),
-            "has_boxes3d": version.has_boxes3d,
+        problem = name_problem(name)
+        if problem:
+            raise UsageError(f"labels cannot be named {name!r}: the name {problem}; choose another name")
+        tables: dict[str, Boxes] = {
+            f"labels/{name}/boxes2d/{self.info.sensor(camera).name}": boxes
+            for camera, boxes in sorted(boxes2d.items())
         }
-        write_group(
-            self.root / "labels" / name, head | {"provenance": dict(provenance), "created_ns": time.time_ns()}
-        )
+        if boxes3d is not None:
+            tables[f"labels/{name}/boxes3d"] = boxes3d
+        plan = {
+            "class_names": list(class_names),
+            "cameras": sorted(boxes2d),
+            "has_boxes3d": boxes3d is not None,
+            "provenance": json.loads(json.dumps(dict(provenance))),
+        }
+        if not self._begin_labels(name, plan):
+            return self.labels(name)
+        for path, boxes in tables.items():
+            self._write_all(path, boxes.with_class_names(class_names), provenance)
+        write_group(self.root / "labels" / name, plan | {_FINISHED: time.time_ns()})
         return self.labels(name)
 
     def label_versions(self) -> tuple[str, ...]:
         """Names of the finished label versions."""
         folder = self.root / "labels"
         names = [entry.name for entry in folder.iterdir() if entry.is_dir()] if folder.exists() else []
-        return tuple(sorted(name for name in names if read_group(folder / name) is not None))
+        return tuple(sorted(name for name in names if _FINISHED in (read_group(folder / name) or {})))
 
     def labels(self, name: str) -> LabelVersion:
         """A label version's description.
@@ -292,8 +341,8 @@ class SequenceStore:
         Raises:
             StoreNotFoundError: there is none of that name.
         """
-        head = read_group(self.root / "labels" / name)
-        if head is None:
+        head = read_group(self.root / "labels" / name) or {}
+        if _FINISHED not in head:
             raise StoreNotFoundError(
                 f"{self.root} has no labels {name!r}; it has {list(self.label_versions())}"
             )
@@ -303,7 +352,7 @@ class SequenceStore:
             cameras=tuple(head["cameras"]),
             has_boxes3d=head["has_boxes3d"],
             provenance=head["provenance"],
-            created_ns=head["created_ns"],
+            created_ns=head[_FINISHED],
         )
 
     def latest_labels(self) -> LabelVersion:
@@ -331,8 +380,31 @@ class SequenceStore:
             return Boxes3D.empty(version.class_names)
         return self.read_boxes(f"labels/{name}/boxes3d", Boxes3D)
 
+    def _begin_labels(self, name: str, plan: Mapping[str, Any]) -> bool:
+        """Prepares to write a version, or to go on with it; False if it is finished already.
+
+        What a killed writer left of another plan is deleted: a version never mixes two.
+        """
+        folder = self.root / "labels" / name
+        found = read_group(folder) or {}
+        if _FINISHED in found:
+            if {key: found[key] for key in plan} == plan:
+                return False
+            raise StoreExistsError(f"{self.root} already has labels named {name!r}; choose another name")
+        if found != plan:
+            if folder.exists():
+                durable.remove_folder(folder, last=DOCUMENT)
+            add_group(self.root, f"labels/{name}")
+            write_group(folder, plan)
+        return True
+
     def _write_all(self, path: str, boxes: Boxes, provenance: Mapping[str, Any]) -> None:
-        table = self.table(path)
+        if len(boxes) and not 0 <= boxes.frame[0] <= boxes.frame[-1] < self.info.n_frames:
+            raise StoreError(
+                f"{path}: boxes are of frames {boxes.frame[0]}..{boxes.frame[-1]}, the sequence has frames "
+                f"0..{self.info.n_frames - 1}"
+            )
+        table = self.declare_boxes(path, boxes.class_names)
         for start, stop in table.missing():
             mine = boxes.take((boxes.frame >= start) & (boxes.frame < stop))
             part = part_of(mine, start, stop, self.info.frame_timestamp_ns[start:stop])
@@ -362,12 +434,24 @@ def _head(info: SequenceInfo) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     head = {
         "schema": SCHEMA_VERSION,
         "name": info.name,
-        "calibration": hashlib.sha256(json.dumps(sensors, sort_keys=True).encode()).hexdigest()[:16],
+        "calibration": _content_id(sensors),
         "world_offset_m": info.world_offset_m.tolist(),
         "max_extrapolation_ns": info.trajectory.max_extrapolation_ns,
         "source": dict(info.source),
     }
     return head, sensors
+
+
+def _content_id(document: object) -> str:
+    return hashlib.sha256(canonical_json(document).encode()).hexdigest()[:16]
+
+
+def _refuse_existing(root: Path) -> bool:
+    if root.exists() or root.is_symlink():
+        raise StoreExistsError(
+            f"{root} already exists; pass --resume to go on with it or --overwrite to replace it"
+        )
+    return True
 
 
 def _samples_only(columns: Mapping[str, AnyArray]) -> Part:

@@ -11,7 +11,8 @@ import hashlib
 import json
 import socket
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from enum import IntEnum
 from pathlib import Path
@@ -19,12 +20,14 @@ from typing import Any
 
 import numpy as np
 import zarr
+from zarr.codecs import ZstdCodec
+
 from fleetlabel.geometry.arrays import AnyArray
 from fleetlabel.model.errors import CorruptStoreError, StoreError, StoreNotFoundError
 from fleetlabel.store import durable
-from fleetlabel.store.groups import read_group, write_group
+from fleetlabel.store.groups import DOCUMENT, read_group, write_group
+from fleetlabel.store.hierarchy import add_group, part_name, part_ranges
 from fleetlabel.store.part import Part
-from zarr.codecs import ZstdCodec
 
 # zarrs decodes and encodes chunks outside the interpreter's lock: 2-5 times faster than zarr-python's own pipeline.
 zarr.config.set({"codec_pipeline.path": "zarrs.ZarrsCodecPipeline"})
@@ -58,9 +61,12 @@ class CommitRecord:
     """What a committed part holds, and how it came to be.
 
     Attributes:
+        table: path of its table, so that a part cannot be taken for another table's.
         start, stop: its samples.
         rows: total rows of its flat columns.
+        columns: array -> (dtype, trailing shape), e.g. ``flat.points`` -> ``("<f4", (4,))``.
         sha256: of the samples' digests, in order.
+        files_sha256: over names and bytes of all its files but the record itself.
         state_sha256: of the checkpoint, if it has one.
         duration_s: wall time of the task that made it.
         host: machine that made it.
@@ -68,15 +74,23 @@ class CommitRecord:
         quarantined: samples that could not be used.
     """
 
+    table: str
     start: int
     stop: int
     rows: int
+    columns: Mapping[str, tuple[str, tuple[int, ...]]]
     sha256: str
+    files_sha256: str
     state_sha256: str | None
     duration_s: float
     host: str
     provenance: Mapping[str, Any] = field(default_factory=dict)
     quarantined: tuple[Quarantined, ...] = ()
+
+    @property
+    def content_columns(self) -> dict[str, tuple[str, tuple[int, ...]]]:
+        """``columns`` without checkpoints': the same in every part of a table."""
+        return {name: spec for name, spec in self.columns.items() if not name.startswith("state.")}
 
 
 class Table:
@@ -106,12 +120,11 @@ class Table:
         Raises:
             StoreError: it was declared differently.
         """
-        folder = root / path
         wanted = {"length": length, "attributes": json.loads(json.dumps(dict(attributes or {})))}
-        declared = _declaration(folder)
+        declared = _declaration(root / path)
         if declared is None:
-            durable.make_folder(folder)
-            write_group(folder, wanted)
+            add_group(root, Path(path).parent.as_posix())
+            write_group(root / path, wanted)
         elif declared != wanted:
             raise StoreError(
                 f"table {path} of {root} was declared as {declared}, not as {wanted}; use another store"
@@ -120,19 +133,19 @@ class Table:
 
     def records(self) -> list[CommitRecord]:
         """Records of all committed parts, by start."""
-        records = []
-        for folder in self._folder.iterdir():
-            if folder.name[0].isdigit():
-                records.append(_record(folder))
-        return sorted(records, key=lambda record: record.start)
+        return [self.record(start, stop) for start, stop in self.ranges()]
+
+    def ranges(self) -> list[tuple[int, int]]:
+        """Samples of all committed parts, ascending."""
+        return part_ranges(self._folder)
 
     def missing(self) -> list[tuple[int, int]]:
         """Ranges of samples that no committed part covers: what is left to do."""
         gaps, position = [], 0
-        for record in self.records():
-            if record.start > position:
-                gaps.append((position, record.start))
-            position = record.stop
+        for start, stop in self.ranges():
+            if start > position:
+                gaps.append((position, start))
+            position = stop
         return [*gaps, (position, self.length)] if position < self.length else gaps
 
     def is_complete(self) -> bool:
@@ -157,42 +170,36 @@ class Table:
 
         Raises:
             StoreError: it reaches beyond the table or into a part with other bounds: two writers that cut the
-                table differently would each hide rows of the other.
+                table differently would each hide rows of the other. Or its columns are not those of the table's
+                other parts.
             StoreWriteError: the file system refused.
         """
         stop = start + len(part)
-        if not 0 <= start < stop <= self.length:
-            raise StoreError(
-                f"part {start}..{stop} of {self.path} is empty or outside its {self.length} samples"
-            )
-        for record in self.records():
-            if (record.start, record.stop) == (start, stop):
-                return record
-            if record.start < stop and start < record.stop:
-                raise StoreError(
-                    f"part {start}..{stop} of {self.path} overlaps the committed part {record.start}..{record.stop}; "
-                    "a part must fill a gap: plan from Table.missing()"
-                )
+        columns = _columns_of(part)
+        if not self._has_room(start, stop, columns):
+            return self.record(start, stop)
         digests = part.digests()
-        record = CommitRecord(
-            start=start,
-            stop=stop,
-            rows=int(part.counts.sum()),
-            sha256=hashlib.sha256(digests.tobytes()).hexdigest(),
-            state_sha256=state_digest(part.state) if part.state else None,
-            duration_s=0.0 if started_s is None else round(time.perf_counter() - started_s, 6),
-            host=socket.gethostname(),
-            provenance=dict(provenance or {}),
-            quarantined=tuple(quarantined),
-        )
-        with durable.committed_folder(self._folder / _part_name(start, stop)) as scratch:
-            for group, columns in (("samples", part.samples), ("flat", part.flat), ("state", part.state)):
-                for name, column in columns.items():
-                    _write_array(scratch, f"{group}.{name}", column)
-            _write_array(scratch, "counts", part.counts)
-            _write_array(scratch, "digests", digests)
+        arrays = part.arrays() | {"counts": part.counts, "digests": digests}
+        target = self.part_folder(start, stop)
+        with durable.committed_folder(target, lambda: self._has_room(start, stop, columns)) as scratch:
+            for name, column in arrays.items():
+                _write_array(scratch, name, column)
+            record = CommitRecord(
+                table=self.path,
+                start=start,
+                stop=stop,
+                rows=int(part.counts.sum()),
+                columns=columns,
+                sha256=hashlib.sha256(digests.tobytes()).hexdigest(),
+                files_sha256=durable.tree_digest(scratch, but=DOCUMENT),
+                state_sha256=state_digest(part.state) if part.state else None,
+                duration_s=0.0 if started_s is None else round(time.perf_counter() - started_s, 6),
+                host=socket.gethostname(),
+                provenance=dict(provenance or {}),
+                quarantined=tuple(quarantined),
+            )
             write_group(scratch, asdict(record))
-        return record
+        return self.record(start, stop)
 
     def read(self, start: int = 0, stop: int | None = None, columns: Sequence[str] | None = None) -> Part:
         """Samples ``start:stop`` (all by default), without checkpoints.
@@ -201,51 +208,137 @@ class Table:
             columns: names of the columns wanted; all by default.
 
         Raises:
-            StoreNotFoundError: some of them are not committed yet.
+            StoreNotFoundError: some of them are not committed yet, or the table is not that long.
         """
         stop = self.length if stop is None else stop
+        if not 0 <= start < stop <= self.length:
+            raise StoreNotFoundError(
+                f"{self.path} has samples 0..{self.length}; {start}..{stop} is no range of them"
+            )
         parts, position = [], start
-        for record in self.records():
-            if record.stop <= start or record.start >= stop:
+        for part_start, part_stop in self.ranges():
+            if part_stop <= start or part_start >= stop:
                 continue
-            if record.start > position:
+            if part_start > position:
                 break
-            whole = self.read_part(record, columns)
-            parts.append(whole.take(max(start - record.start, 0), min(stop, record.stop) - record.start))
-            position = record.stop
-        if position < stop or not parts:
+            record = self.record(part_start, part_stop)
+            names = [n for n in record.content_columns if columns is None or n.partition(".")[2] in columns]
+            whole = self._read_arrays(record, names)
+            parts.append(whole.take(max(start - part_start, 0), min(stop, part_stop) - part_start))
+            position = part_stop
+        if position < stop:
             raise StoreNotFoundError(
                 f"{self.path}: samples {position}..{stop} are not committed; finish the run that writes them"
             )
         return parts[0] if len(parts) == 1 else Part.concatenate(parts)
 
-    def read_part(self, record: CommitRecord, columns: Sequence[str] | None = None) -> Part:
-        """One committed part, with its checkpoint unless ``columns`` narrows what is read."""
-        group = self.open_part(record)
-        found: dict[str, dict[str, AnyArray]] = {"samples": {}, "flat": {}, "state": {}}
-        counts = np.asarray(group["counts"][:], dtype=np.int64)
-        for name, array in group.items():
-            kind, _, column = name.partition(".")
-            if kind in found and (columns is None or column in columns):
-                found[kind][column] = np.asarray(array[...])
-        return Part(counts=counts, **found)
+    def read_part(self, record: CommitRecord) -> Part:
+        """One committed part, with its checkpoint."""
+        return self._read_arrays(record, list(record.columns))
 
-    def open_part(self, record: CommitRecord) -> dict[str, Any]:
-        """The part's Zarr arrays by name (``counts``, ``digests``, ``samples.*``, ``flat.*``, ``state.*``), unread."""
-        folder = self._folder / _part_name(record.start, record.stop)
+    def checkpoint(self, start: int) -> Mapping[str, AnyArray]:
+        """State that the task which wrote the part ending at ``start`` left for the task that begins there.
+
+        Raises:
+            StoreNotFoundError: no committed part ends there.
+        """
+        for part_start, part_stop in self.ranges():
+            if part_stop == start:
+                record = self.record(part_start, part_stop)
+                names = [name for name in record.columns if name.startswith("state.")]
+                arrays = self.open_part(record, names)
+                return {name.removeprefix("state."): read_rows(array) for name, array in arrays.items()}
+        raise StoreNotFoundError(
+            f"{self.path}: no part ends at sample {start}; write the samples before it first"
+        )
+
+    def open_part(self, record: CommitRecord, names: Sequence[str]) -> dict[str, zarr.Array[Any]]:
+        """Zarr arrays of a part by name (``counts``, ``digests``, ``samples.*``, ``flat.*``, ``state.*``), unread."""
+        folder = self.part_folder(record.start, record.stop)
+        with _committed_data(folder):
+            return {name: zarr.open_array(str(folder / name), mode="r", zarr_format=3) for name in names}
+
+    def digests(self, record: CommitRecord) -> AnyArray:
+        """(samples, 32) stored content digests of a part."""
+        return read_rows(self.open_part(record, ("digests",))["digests"])
+
+    def _read_arrays(self, record: CommitRecord, names: Sequence[str]) -> Part:
+        arrays = self.open_part(record, ("counts", *names))
+        return Part.from_arrays({name: read_rows(array) for name, array in arrays.items()})
+
+    def part_folder(self, start: int, stop: int) -> Path:
+        """Where the part of these samples is, or would be."""
+        return self._folder / part_name(start, stop)
+
+    def record(self, start: int, stop: int) -> CommitRecord:
+        """Record of the committed part of these samples.
+
+        Raises:
+            CorruptStoreError: there is none, or it is damaged, or it is another part's.
+        """
+        folder = self.part_folder(start, stop)
         try:
-            return {
-                entry.name: zarr.open_array(str(entry), mode="r", zarr_format=3)
-                for entry in sorted(folder.iterdir())
-                if entry.is_dir()
-            }
-        except (OSError, ValueError, KeyError) as error:
-            raise CorruptStoreError(f"{folder} is committed but cannot be read: {error}") from error
+            raw = read_group(folder) or {}
+            raw["quarantined"] = tuple(Quarantined(**entry) for entry in raw["quarantined"])
+            raw["columns"] = {name: (dtype, tuple(shape)) for name, (dtype, shape) in raw["columns"].items()}
+            record = CommitRecord(**raw)
+        except (KeyError, TypeError, CorruptStoreError) as error:
+            raise CorruptStoreError(
+                f"{folder}: the commit record is damaged ({error}); delete the folder and resume"
+            ) from error
+        if (record.table, record.start, record.stop) != (self.path, start, stop):
+            raise CorruptStoreError(
+                f"{folder} holds samples {record.start}..{record.stop} of {record.table}; "
+                "delete the folder and resume, or move it where it belongs"
+            )
+        return record
 
-    def digests(self) -> AnyArray:
-        """(committed samples, 32) stored content digests, in order of samples."""
-        stored = [np.asarray(self.open_part(record)["digests"][:]) for record in self.records()]
-        return np.concatenate(stored) if stored else np.empty((0, 32), np.uint8)
+    def _has_room(self, start: int, stop: int, columns: Mapping[str, tuple[str, tuple[int, ...]]]) -> bool:
+        """Whether a part may be committed; False if it is already."""
+        if not 0 <= start < stop <= self.length:
+            raise StoreError(
+                f"part {start}..{stop} of {self.path} is empty or outside its {self.length} samples"
+            )
+        committed = self.ranges()
+        if (start, stop) in committed:
+            return False
+        for other in committed:
+            if other[0] < stop and start < other[1]:
+                raise StoreError(
+                    f"part {start}..{stop} of {self.path} overlaps the committed part {other[0]}..{other[1]}; "
+                    "a part must fill a gap: plan from Table.missing()"
+                )
+        if committed:
+            before = self.record(*committed[0]).content_columns
+            given = {name: spec for name, spec in columns.items() if not name.startswith("state.")}
+            if given != before:
+                differing = dict(sorted(given.items() ^ before.items()))
+                raise StoreError(
+                    f"part {start}..{stop} of {self.path} has other columns than its committed parts: {differing}; "
+                    "all parts of a table have the same columns"
+                )
+        return True
+
+
+def read_rows(array: zarr.Array[Any], rows: slice = slice(None)) -> AnyArray:
+    """Rows of a part's array.
+
+    Raises:
+        CorruptStoreError: they cannot be decoded. (A chunk whose file is gone reads as zeros: ``verify`` finds it.)
+    """
+    with _committed_data(Path(str(array.store_path).removeprefix("file://"))):
+        return np.asarray(array[rows])
+
+
+@contextmanager
+def _committed_data(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:  # the last is zarrs'
+        raise CorruptStoreError(
+            f"{path} is committed but cannot be read ({error}); run `fleetlabel verify`, delete the damaged part's "
+            "folder and resume"
+        ) from error
 
 
 def state_digest(state: Mapping[str, AnyArray]) -> str:
@@ -256,24 +349,13 @@ def state_digest(state: Mapping[str, AnyArray]) -> str:
     return digest.hexdigest()
 
 
-def _part_name(start: int, stop: int) -> str:
-    return f"{start:08d}-{stop:08d}"
+def _columns_of(part: Part) -> dict[str, tuple[str, tuple[int, ...]]]:
+    return {name: (column.dtype.str, column.shape[1:]) for name, column in sorted(part.arrays().items())}
 
 
 def _declaration(folder: Path) -> dict[str, Any] | None:
     declared = read_group(folder)
     return declared if declared is not None and "length" in declared else None
-
-
-def _record(folder: Path) -> CommitRecord:
-    try:
-        raw = read_group(folder) or {}
-        raw["quarantined"] = tuple(Quarantined(**entry) for entry in raw["quarantined"])
-        return CommitRecord(**raw)
-    except (KeyError, TypeError) as error:
-        raise CorruptStoreError(
-            f"{folder}: the commit record is damaged ({error}); delete the folder and resume"
-        ) from error
 
 
 def _write_array(folder: Path, name: str, column: AnyArray) -> None:

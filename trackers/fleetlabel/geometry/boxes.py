@@ -9,7 +9,8 @@ from fleetlabel.geometry.arrays import F64, I64, Bool
 
 # Corner i of a unit box: the bottom face anticlockwise seen from above, starting front left, then the top face.
 UNIT_CORNERS: F64 = 0.5 * np.array(
-    [[1, 1, -1], [-1, 1, -1], [-1, -1, -1], [1, -1, -1], [1, 1, 1], [-1, 1, 1], [-1, -1, 1], [1, -1, 1]], dtype=np.float64
+    [[1, 1, -1], [-1, 1, -1], [-1, -1, -1], [1, -1, -1], [1, 1, 1], [-1, 1, 1], [-1, -1, 1], [1, -1, 1]],
+    dtype=np.float64,
 )
 
 # Pairs of corners that share an edge: bottom, top, uprights.
@@ -34,7 +35,9 @@ def points_in_box(points_m: F64, center_m: F64, size_lwh_m: F64, q_wxyz: F64, ma
     return inside
 
 
-def count_points_in_boxes(points_m: F64, center_m: F64, size_lwh_m: F64, q_wxyz: F64, margin_m: float = 0.0) -> I64:
+def count_points_in_boxes(
+    points_m: F64, center_m: F64, size_lwh_m: F64, q_wxyz: F64, margin_m: float = 0.0
+) -> I64:
     """Number of points (P, 3) inside each of N cuboids, (N,) int64. Points that are not finite count nowhere."""
     counts = np.zeros(len(center_m), dtype=np.int64)
     if not len(points_m) or not len(center_m):
@@ -48,5 +51,7 @@ def count_points_in_boxes(points_m: F64, center_m: F64, size_lwh_m: F64, q_wxyz:
     for row in range(len(center_m)):
         near = by_x[low[row] : high[row]]
         near = near[np.abs(near[:, 1] - center_m[row, 1]) <= reach[row]]
-        counts[row] = np.count_nonzero(points_in_box(near, center_m[row], size_lwh_m[row], q_wxyz[row], margin_m))
+        counts[row] = np.count_nonzero(
+            points_in_box(near, center_m[row], size_lwh_m[row], q_wxyz[row], margin_m)
+        )
     return counts

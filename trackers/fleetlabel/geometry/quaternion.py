@@ -22,7 +22,9 @@ def normalize(q_wxyz: F64) -> F64:
     norm = np.linalg.norm(q, axis=-1, keepdims=True)
     if not bool(np.all(np.isfinite(norm) & (norm > 1e-12))):
         bad = q.reshape(-1, 4)[~(np.isfinite(norm) & (norm > 1e-12)).reshape(-1)][0]
-        raise ValueError(f"quaternion {bad.tolist()} is zero or not finite; expected w, x, y, z of a rotation")
+        raise ValueError(
+            f"quaternion {bad.tolist()} is zero or not finite; expected w, x, y, z of a rotation"
+        )
     q = q / norm
     return np.where(q[..., :1] < 0, -q, q)
 

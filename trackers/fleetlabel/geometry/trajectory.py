@@ -32,7 +32,9 @@ class Trajectory:
     def __post_init__(self) -> None:
         shape = (len(self.timestamp_ns), 7)
         if self.world_from_ego.shape != shape or not len(self.timestamp_ns):
-            raise ValueError(f"ego poses have shape {self.world_from_ego.shape}, expected {shape}, at least one")
+            raise ValueError(
+                f"ego poses have shape {self.world_from_ego.shape}, expected {shape}, at least one"
+            )
         steps = np.diff(self.timestamp_ns)
         if bool(np.any(steps <= 0)):
             row = int(np.argmax(steps <= 0)) + 1
@@ -58,12 +60,16 @@ class Trajectory:
             )
         if len(self.timestamp_ns) == 1:
             return np.repeat(self.world_from_ego, len(times), axis=0)
-        left = np.clip(np.searchsorted(self.timestamp_ns, times, side="right") - 1, 0, len(self.timestamp_ns) - 2)
+        left = np.clip(
+            np.searchsorted(self.timestamp_ns, times, side="right") - 1, 0, len(self.timestamp_ns) - 2
+        )
         span = (self.timestamp_ns[left + 1] - self.timestamp_ns[left]).astype(np.float64)
         alpha = (times - self.timestamp_ns[left]) / span
         before, after = self.world_from_ego[left], self.world_from_ego[left + 1]
         translation = before[:, :3] + alpha[:, None] * (after[:, :3] - before[:, :3])
-        rotation = quaternion.slerp(quaternion.normalize(before[:, 3:]), quaternion.normalize(after[:, 3:]), alpha)
+        rotation = quaternion.slerp(
+            quaternion.normalize(before[:, 3:]), quaternion.normalize(after[:, 3:]), alpha
+        )
         return np.concatenate([translation, rotation], axis=-1)
 
     def at(self, timestamp_ns: I64) -> F64:

@@ -1,0 +1,77 @@
+"""The store's tree of groups, down to its tables: parts are thousands of folders and are never walked."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from fleetlabel.model.errors import CorruptStoreError
+from fleetlabel.store.durable import LOCK, PENDING
+from fleetlabel.store.groups import DOCUMENT, read_group, write_group
+
+_PART = re.compile(r"(\d{8,})-(\d{8,})")
+
+
+def part_name(start: int, stop: int) -> str:
+    """Name of the folder of a table's part."""
+    return f"{start:08d}-{stop:08d}"
+
+
+def part_ranges(table: Path) -> list[tuple[int, int]]:
+    """Ranges of samples of the parts in a table's folder, ascending."""
+    found = (_PART.fullmatch(entry.name) for entry in table.iterdir())
+    return sorted((int(match[1]), int(match[2])) for match in found if match)
+
+
+def is_table(folder: Path) -> bool:
+    """Whether a folder is a group that declares a table.
+
+    Raises:
+        CorruptStoreError: its document is damaged.
+    """
+    return "length" in (read_group(folder) or {})
+
+
+def add_group(root: Path, path: str) -> None:
+    """Makes every group on the way from the root down to ``path`` that is not there yet."""
+    folder = root
+    for name in Path(path).parts:
+        folder = folder / name
+        if read_group(folder) is None:
+            write_group(folder, {})
+
+
+def walk_groups(root: Path) -> Iterator[tuple[Path, list[str], bool]]:
+    """Every folder from the root down to tables, the names in it, and whether it is a table.
+
+    Scratch of writers is left out. A table that lost its document is known by its parts.
+    """
+    for path, children, files in os.walk(root):
+        children[:] = sorted(name for name in children if not name.startswith(PENDING))
+        names = children + [name for name in files if not name.startswith(PENDING)]
+        table = any(_PART.fullmatch(name) for name in children) or _declares_table(Path(path))
+        yield Path(path), names, table
+        if table:
+            children.clear()
+
+
+def strangers(root: Path) -> list[Path]:
+    """What lies in a store, parts' insides apart, and that no FleetLabel put there."""
+    found = []
+    for folder, names, table in walk_groups(root):
+        for name in names:
+            if name == DOCUMENT or (name == LOCK and folder == root):
+                continue
+            ours = _PART.fullmatch(name) if table else (folder / name / DOCUMENT).exists()
+            if not ours:
+                found.append(folder / name)
+    return found
+
+
+def _declares_table(folder: Path) -> bool:
+    try:
+        return is_table(folder)
+    except CorruptStoreError:
+        return False
