@@ -1,0 +1,64 @@
+# Every target sets itself up: a virtual environment, pinned packages, system libraries where that is allowed.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+ORACLES := .venv-oracles
+PYTEST := FLEETLABEL_ORACLES="$(CURDIR)/$(ORACLES)/bin/python" $(BIN)/pytest -q -n 2 --dist loadgroup
+
+.PHONY: help setup run test quick check format proto oracles clean
+
+help:
+	@echo "make run DRIVE=... MODEL=... [OUT=drive.zarr] [ARGS='--tiles 3x2']   label a drive"
+	@echo "make test     all tests               make quick    the fast ones"
+	@echo "make check    style, types, layers    make format   mend the style"
+	@echo "make proto    generate code           make setup    install only"
+	@echo "make clean    remove what make made"
+
+setup: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt .ci/setup
+	@PYTHON="$(PYTHON)" .ci/setup $(VENV)
+	@touch $(STAMP)
+
+# DRIVE, MODEL and OUT reach the shell as variables, so that blanks in them do no harm.
+run: export DRIVE := $(DRIVE)
+run: export MODEL := $(MODEL)
+run: export OUT := $(OUT)
+run: $(STAMP)
+	@test -n "$$DRIVE" || { echo "make run: give DRIVE=path/to/a/drive/log" >&2; exit 2; }
+	@test -n "$$MODEL" || { echo "make run: give MODEL=path/to/yolo11n.pt (or .onnx, .engine, an OpenVINO folder)" >&2; exit 2; }
+	@$(BIN)/fleetlabel run "$$DRIVE" --model "$$MODEL" --out "$${OUT:-$$(basename "$$DRIVE").zarr}" $(ARGS)
+
+test: $(STAMP)
+	@$(MAKE) --no-print-directory oracles || echo "make test: the oracles could not be installed; tests that need them skip" >&2
+	@$(PYTEST) $(ARGS)
+
+quick: $(STAMP)
+	@$(PYTEST) -m "not slow" $(ARGS)
+
+check: $(STAMP)
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/ruff format --quiet --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache
+	@.ci/generated $(BIN)/python --check
+
+format: $(STAMP)
+	@$(BIN)/ruff check --quiet --fix .
+	@$(BIN)/ruff format --quiet .
+
+proto: $(STAMP)
+	@.ci/generated $(BIN)/python
+
+# TrackEval and py-motmetrics, which tests compare our metrics with, in an environment of their own.
+oracles: $(ORACLES)/.installed
+
+$(ORACLES)/.installed: .ci/oracles.txt
+	@echo "setup: installing TrackEval and py-motmetrics into $(ORACLES)"
+	@$(PYTHON) -m venv $(ORACLES)
+	@$(ORACLES)/bin/pip install --quiet --disable-pip-version-check --no-deps -r .ci/oracles.txt
+	@touch $@
+
+clean:
+	rm -rf $(VENV) $(ORACLES) .pytest_cache .mypy_cache .ruff_cache .hypothesis
