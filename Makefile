@@ -57,7 +57,7 @@ oracles: $(ORACLES)/.installed
 $(ORACLES)/.installed: .ci/oracles.txt
 	@echo "setup: installing TrackEval and py-motmetrics into $(ORACLES)"
 	@$(PYTHON) -m venv $(ORACLES)
-	@$(ORACLES)/bin/pip install --quiet --disable-pip-version-check --no-deps -r .ci/oracles.txt
+	@$(ORACLES)/bin/pip install --quiet --disable-pip-version-check --no-deps -r .ci/oracles.txt || { rm -rf $(ORACLES); exit 1; }
 	@touch $@
 
 clean:
