@@ -1,9 +1,9 @@
-"""The one way kernels are compiled: numba with an on-disk cache that cannot go stale, plain Python without numba.
+"""One way to compile kernels: numba with an on-disk cache that cannot go stale, or plain Python without it.
 
-numba's own cache is refreshed when the file of a function changes, but not when that function calls into, or takes a
-constant from, another file that changed (reproduced: it then runs the old code). Here the stamp of every cached
-kernel covers all kernel sources it can reach: this package and the folder that the kernel lives in. Kernels may
-therefore call kernels of their own folder and of ``fleetlabel.geometry``, and nothing else.
+numba's own cache is refreshed when the file of a function changes, but not when that function calls into, or
+takes a constant from, another file that changed (reproduced: it then runs the old code). Here the stamp of
+every cached kernel covers all kernel sources it can reach: this package and the folder that the kernel lives
+in. Kernels may therefore call kernels of their own folder and of ``fleetlabel.geometry``, and nothing else.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ BEV, IOU_3D, GIOU_3D = 0, 1, 2
 
 
 def iou_2d(a_xyxy: F64, b_xyxy: F64) -> F64:
-    """Intersection over union (N, M) of axis-aligned boxes (N, 4) and (M, 4): x1 y1 x2 y2, x2 and y2 exclusive.
+    """Intersection over union (N, M) of axis-aligned boxes (N, 4) and (M, 4): x1 y1 x2 y2, far edges exclusive.
 
     Boxes without area overlap nothing.
     """
@@ -34,7 +34,7 @@ def iou_2d(a_xyxy: F64, b_xyxy: F64) -> F64:
 
 
 def bev_iou(a: F64, b: F64) -> F64:
-    """Intersection over union (N, M) seen from above, of boxes (N, 7) and (M, 7): x y z length width height yaw.
+    """Intersection over union (N, M) seen from above: boxes (N, 7), (M, 7) of x y z length width height yaw.
 
     Metres and radians, centres, yaw about z with 0 along x. Boxes without area overlap nothing.
     """
@@ -75,7 +75,7 @@ def _pairwise(a: F64, b: F64, kind: int) -> F64:
     return _pairwise_numpy(a, b, kind)
 
 
-# ---- compiled path ----------------------------------------------------------------------------------------------
+# ---- compiled path
 
 
 @kernel
@@ -109,10 +109,10 @@ def _pairwise_kernel(a: F64, b: F64, kind: int, out: F64) -> None:
 @kernel
 def overlap_pair(a: F64, b: F64, kind: int, scratch: F64) -> float:
     """Overlap of one pair of boxes (7,) by ``kind``; ``scratch`` is (4, 16, 2). For use inside kernels."""
-    area_a, area_b = a[3] * a[4], b[3] * b[4]
+    area_a, area_b = float(a[3] * a[4]), float(b[3] * b[4])
     top = min(a[2] + 0.5 * a[5], b[2] + 0.5 * b[5])
     bottom = max(a[2] - 0.5 * a[5], b[2] - 0.5 * b[5])
-    height = max(top - bottom, 0.0)
+    height = max(float(top - bottom), 0.0)
     shared = 0.0
     dx, dy = b[0] - a[0], b[1] - a[1]
     reach = 0.5 * (np.sqrt(a[3] * a[3] + a[4] * a[4]) + np.sqrt(b[3] * b[3] + b[4] * b[4]))
@@ -123,13 +123,13 @@ def overlap_pair(a: F64, b: F64, kind: int, scratch: F64) -> float:
     joint = area_a * a[5] + area_b * b[5] - shared * height
     iou = shared * height / joint if shared * height > 0.0 else 0.0
     if kind == 1:
-        return iou
+        return float(iou)
     tall = max(a[2] + 0.5 * a[5], b[2] + 0.5 * b[5]) - min(a[2] - 0.5 * a[5], b[2] - 0.5 * b[5])
     hull = _hull_area(a, b, scratch) * tall
     if not hull > 0.0:
         return -1.0
     # Rounding may put the hull of two equal boxes below their union by an ulp; GIoU never exceeds IoU.
-    return iou - max(hull - joint, 0.0) / hull
+    return float(iou - max(hull - joint, 0.0) / hull)
 
 
 @kernel
@@ -217,10 +217,10 @@ def _hull_area(a: F64, b: F64, scratch: F64) -> float:
 
 @kernel
 def _turn(o: F64, p: F64, q: F64) -> float:
-    return (p[0] - o[0]) * (q[1] - o[1]) - (p[1] - o[1]) * (q[0] - o[0])
+    return float((p[0] - o[0]) * (q[1] - o[1]) - (p[1] - o[1]) * (q[0] - o[0]))
 
 
-# ---- numpy path -------------------------------------------------------------------------------------------------
+# ---- numpy path
 
 
 def _pairwise_numpy(a: F64, b: F64, kind: int) -> F64:
@@ -255,7 +255,7 @@ def _corners_numpy(boxes: F64, origin: F64, yaw: F64) -> F64:
 
 def _clipped_area_numpy(a: F64, b: F64) -> F64:
     """Clipping with a growing number of vertex slots; spare slots repeat the first vertex and add no area."""
-    polygon = _corners_numpy(a, b[:, :2], b[:, 6])
+    polygon: F64 = _corners_numpy(a, b[:, :2], b[:, 6])
     valid = np.ones(polygon.shape[:2], dtype=bool)
     for axis, sign in ((0, 1.0), (0, -1.0), (1, 1.0), (1, -1.0)):
         inside_by = 0.5 * b[:, 3 + axis, None] - sign * polygon[..., axis]
@@ -269,7 +269,7 @@ def _clipped_area_numpy(a: F64, b: F64) -> F64:
         order = np.argsort(~valid, axis=1, kind="stable")[:, : slots + 1]
         points = np.take_along_axis(points, order[..., None], axis=1)
         valid = np.take_along_axis(valid, order, axis=1)
-        polygon = np.where(valid[..., None], points, points[:, :1])
+        polygon = np.asarray(np.where(valid[..., None], points, points[:, :1]), dtype=np.float64)
         # A polygon that was clipped away stays away: its slots all sit on one point that adds no area.
     area = _polygon_area(polygon)
     return np.where(valid.any(axis=1), area, 0.0)
@@ -278,11 +278,12 @@ def _clipped_area_numpy(a: F64, b: F64) -> F64:
 def _polygon_area(polygon: F64) -> F64:
     spokes = polygon[:, 1:] - polygon[:, :1]
     cross = spokes[:, :-1, 0] * spokes[:, 1:, 1] - spokes[:, :-1, 1] * spokes[:, 1:, 0]
-    return np.clip(0.5 * cross.sum(axis=1), 0.0, None)
+    area: F64 = np.clip(0.5 * cross.sum(axis=1), 0.0, None)
+    return area
 
 
 def _hull_area_numpy(a: F64, b: F64) -> F64:
-    """The monotone chain of :func:`_hull_area`, all pairs in step: one stack of vertices and its height per pair."""
+    """Monotone chain of :func:`_hull_area` for all pairs in step: a stack of vertices and its height each."""
     zero = np.zeros(len(a))
     points = np.concatenate([_corners_numpy(a, b[:, :2], zero), _corners_numpy(b, b[:, :2], zero)], axis=1)
     order = np.lexsort((points[..., 1], points[..., 0]), axis=1)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from fleetlabel.geometry.arrays import F64
 from fleetlabel.geometry.compiled import kernel
 
-TWO_PI = 2.0 * np.pi
+TWO_PI = 2.0 * math.pi
 
 
 def wrap(angle_rad: F64) -> F64:
-    """The same headings in [-pi, pi), any shape."""
+    """Bring headings into [-pi, pi), any shape."""
     angle = np.asarray(angle_rad, dtype=np.float64)
     # Values already inside pass through unchanged, so that wrapping twice is wrapping once, bit for bit.
     turned = angle - TWO_PI * np.floor((angle + np.pi) / TWO_PI)
@@ -20,23 +22,23 @@ def wrap(angle_rad: F64) -> F64:
 
 
 def difference(a_rad: F64, b_rad: F64) -> F64:
-    """The turn that leads from heading ``b`` to heading ``a`` by the short arc, in [-pi, pi)."""
+    """Turn that leads from heading ``b`` to heading ``a`` by the short arc, in [-pi, pi)."""
     return wrap(np.asarray(a_rad, dtype=np.float64) - np.asarray(b_rad, dtype=np.float64))
 
 
 def wrap_half(angle_rad: F64) -> F64:
-    """The same axes (headings taken modulo pi) in [-pi/2, pi/2), any shape."""
+    """Bring axes (headings taken modulo pi) into [-pi/2, pi/2), any shape."""
     return 0.5 * wrap(2.0 * np.asarray(angle_rad, dtype=np.float64))
 
 
 @kernel
 def wrap_scalar(angle_rad: float) -> float:
     """:func:`wrap` of one angle, for use inside kernels."""
-    if -np.pi <= angle_rad < np.pi:
+    if -math.pi <= angle_rad < math.pi:
         return angle_rad
-    turned = angle_rad - TWO_PI * np.floor((angle_rad + np.pi) / TWO_PI)
-    if turned >= np.pi:
+    turned = angle_rad - TWO_PI * math.floor((angle_rad + math.pi) / TWO_PI)
+    if turned >= math.pi:
         return turned - TWO_PI
-    if turned < -np.pi:
+    if turned < -math.pi:
         return turned + TWO_PI
     return turned

@@ -23,13 +23,15 @@ class TrackerConfig:
         low_gate: the same in the second stage, for weak detections.
         rebirth_gate: the same in the third stage, which picks up lost tracks with grown boxes.
         rebirth_buffer: by how much of its size a box is grown on each side in the third stage.
-        class_penalty: taken off the similarity of a track and a detection of another class; 3 forbids the match.
+        class_penalty: taken off the similarity of a track and a detection of another class; 3 forbids the
+            match.
         max_coast_s: how long a confirmed track is kept without a detection.
         low_coast_s: how long after its last detection a track still takes weak ones.
         tentative_coast_s: how long an unconfirmed track is kept without a detection.
-        borrow_weight: a new track starts with the mean velocity of those around it; this is what standing still
-            weighs in that mean, where one track alike weighs 1.
+        borrow_weight: a new track starts with the mean velocity of those around it; this is what standing
+            still weighs in that mean, where one track alike weighs 1.
         report_coast_s: how long after its last detection a track is still reported, as coasted.
+
     """
 
     high_score: float
@@ -48,7 +50,7 @@ class TrackerConfig:
     report_coast_s: float = 0.0
 
     def life(self, reach_m: float = 0.0) -> Life:
-        """The numbers that the kernel takes."""
+        """Give the numbers that the kernel takes."""
         return Life(
             high_score=float(self.high_score), low_score=float(self.low_score), birth_score=float(self.birth_score),
             confirm_evidence=float(self.confirm_evidence), high_gate=float(self.high_gate),
@@ -62,33 +64,34 @@ class TrackerConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tracker2DConfig(TrackerConfig):
-    """Boxes in pictures. All noise is in box sizes (the square root of the area), so that it fits near and far.
+    """Boxes in pictures. All noise is in box sizes (the square root of the area) and so fits near and far.
 
     Attributes:
         measurement_std: of the detector's centre and size.
         start_velocity_std: per second, of a new track.
         acceleration_std: per second and root second, how fast velocity wanders.
+
     """
 
-    high_score: float = 0.6
+    high_score: float = 0.7
     low_score: float = 0.1
-    birth_score: float = 0.6
-    confirm_evidence: float = 0.95
-    high_gate: float = 0.2
+    birth_score: float = 0.75
+    confirm_evidence: float = 0.5
+    high_gate: float = 0.15
     low_gate: float = 0.4
-    rebirth_gate: float = 0.1
+    rebirth_gate: float = 0.2
     rebirth_buffer: float = 0.3
     class_penalty: float = 0.3
-    max_coast_s: float = 2.0
+    max_coast_s: float = 6.0
     low_coast_s: float = 0.35
-    tentative_coast_s: float = 0.0
-    borrow_weight: float = 0.1
+    tentative_coast_s: float = 0.15
+    borrow_weight: float = 0.01
     measurement_std: float = 0.05
-    start_velocity_std: float = 1.0
+    start_velocity_std: float = 2.0
     acceleration_std: float = 0.5
 
     def noise(self) -> F64:
-        """(4, 4): measurement, start velocity, random walk, acceleration; per number of the box cx, cy, w, h."""
+        """(4, 4): measurement, start velocity, random walk, acceleration; per number cx, cy, w, h."""
         ones = np.ones(4)
         return np.array(
             [
@@ -112,6 +115,7 @@ class Tracker3DConfig(TrackerConfig):
         start_speed_std_mps: of a new track.
         acceleration_std: metres per second and root second, how fast velocity wanders.
         yaw_rate_std: radians per root second, how fast headings wander.
+
     """
 
     high_score: float = 0.5
@@ -136,7 +140,7 @@ class Tracker3DConfig(TrackerConfig):
     yaw_rate_std: float = 0.3
 
     def noise(self) -> F64:
-        """(4, 7): measurement, start velocity, random walk, acceleration; per number x, y, z, l, w, h, yaw."""
+        """(4, 7): measurement, start velocity, random walk, acceleration; per x, y, z, l, w, h, yaw."""
         one = np.ones(3)
         return np.array(
             [

@@ -1,10 +1,10 @@
-"""Noise of a detector and a scene, by maximum likelihood: how far boxes jitter and how fast objects change course."""
+"""Noise of a detector and a scene by maximum likelihood: how boxes jitter, how fast objects change course."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from fleetlabel.geometry.arrays import F64
+from fleetlabel.geometry.arrays import F64, I64
 from fleetlabel.trackers.kernels import smoothing
 from fleetlabel.trackers.timeline import ClassNoise, Evidence, Timeline, measurements
 
@@ -20,8 +20,8 @@ DOF = 4.0
 def fit_noise(evidence: Evidence, line: Timeline, start: F64) -> ClassNoise:
     """Noise of each class that makes the detections of its tracks most likely.
 
-    Numbers of one kind (centre, size, heading) share a factor on their measurement noise and one on their process
-    noise; both are searched on a grid about ``start`` (4, D).
+    Numbers of one kind (centre, size, heading) share a factor on their measurement noise and one on their
+    process noise; both are searched on a grid about ``start`` (4, D).
     """
     measured = measurements(evidence, line.ptr, line.detection)
     time_s = evidence.time_s[line.frame]
@@ -46,7 +46,7 @@ def fit_noise(evidence: Evidence, line: Timeline, start: F64) -> ClassNoise:
 
 
 def _fit_class(
-    ptr: F64,
+    ptr: I64,
     time_s: F64,
     measured: F64,
     spread: F64,

@@ -1,8 +1,8 @@
-"""The whole-sequence pass that 2D and 3D share: which detection belongs to which track, and the smoothed course.
+"""The whole-sequence pass that 2D and 3D share: which detection is whose, and the smoothed courses.
 
-A solution is one array: ``owner`` (N,) names the track of each detection, -1 for none. Smoothing turns it into a
-timeline of samples; free detections that a track passes through are claimed; tracks that continue each other are
-linked; and so on for a few rounds. Nothing depends on the order of anything but time and ids.
+A solution is one array: ``owner`` (N,) names the track of each detection, -1 for none. Smoothing turns it
+into a timeline of samples; free detections that a track passes through are claimed; tracks that continue each
+other are linked; and so on for a few rounds. Nothing depends on the order of anything but time and ids.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from fleetlabel.trackers.timeline import YAW, ClassNoise, Evidence, Timeline, bu
 
 @dataclass(frozen=True, slots=True)
 class OutputRows:
-    """Columns of the rows to give out, sorted by frame, and the sample of the timeline that each comes from."""
+    """Columns of the rows to give out, sorted by frame, and the timeline's sample behind each."""
 
     sample: I64
     frame: I32
@@ -37,6 +37,7 @@ def owner_of_rows(track_id: I64, detection: I64, n_detections: int) -> I64:
 
     Raises:
         ValueError: a row names a detection that does not exist, or two rows name the same one.
+
     """
     matched = detection >= 0
     named = detection[matched]

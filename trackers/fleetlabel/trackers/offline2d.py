@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from fleetlabel.geometry.arrays import F64, I64
 from fleetlabel.trackers.offline import output_rows, owner_of_rows, solve
 from fleetlabel.trackers.offline_config import Smooth2DConfig
@@ -27,11 +25,12 @@ def smooth_tracks_2d(
         weight: (N,) positive, how much each detection counts beside the others; all the same without it.
 
     Returns:
-        One row per frame from a track's first to its last detection, gaps up to ``fill_gap_s`` included; ids from 1
-        in order of appearance. Rows with a detection are ``smoothed``, those without ``interpolated``.
+        One row per frame from a track's first to its last detection, gaps up to ``fill_gap_s`` included; ids
+        from 1 in order of appearance. Rows with a detection are ``smoothed``, those without ``interpolated``.
 
     Raises:
         ValueError: as :meth:`Tracker2D.run`, or if ``rows`` do not fit ``detections``.
+
     """
     config = config or Smooth2DConfig()
     times = check_times(timestamp_ns)

@@ -1,4 +1,6 @@
-"""Whole-sequence pass over 3D tracks: as in 2D, and one size per object, one heading, one pose while parked."""
+"""Whole-sequence pass over 3D tracks: as in 2D, and one size per object, one heading, one pose while
+parked.
+"""
 
 from __future__ import annotations
 
@@ -68,10 +70,12 @@ def rigid_size(evidence: Evidence, line: Timeline, quantile: float) -> F64:
 def one_pose_while_parked(
     evidence: Evidence, line: Timeline, config: Smooth3DConfig
 ) -> tuple[F64, F64, Bool]:
-    """Pose (K, 4: x y z yaw) and velocity (K, 3) of the samples, and which tracks (T,) stand still throughout.
+    """Pose (K, 4: x y z yaw) and velocity (K, 3) of the samples, and which tracks (T,) stand still
+    throughout.
 
-    A track stands still if the straight course that fits its detections best is slow, and no part of the track lies
-    further from its middle than ``stationary_radius_m``. Its pose is the weighted median of its detections.
+    A track stands still if the straight course that fits its detections best is slow, and no part of the
+    track lies further from its middle than ``stationary_radius_m``. Its pose is the weighted median of its
+    detections.
     """
     n_tracks = len(line.class_id)
     pose = np.concatenate([line.mean[:, 0, :3], line.mean[:, 0, YAW : YAW + 1]], axis=1)
@@ -108,7 +112,9 @@ def one_pose_while_parked(
 def settle_heading(
     evidence: Evidence, line: Timeline, parked: Bool, axis_rad: F64, config: Smooth3DConfig
 ) -> F64:
-    """Headings (K,) in [-pi, pi): the smoothed axis, pointing where the object drives or most detections say."""
+    """Headings (K,) in [-pi, pi): the smoothed axis, pointing where the object drives or most detections
+    say.
+    """
     n_tracks = len(line.class_id)
     has = line.detection >= 0
     seen = line.detection[has]

@@ -1,4 +1,6 @@
-"""What can be set about the whole-sequence pass. Times are seconds, noise is standard deviations, scores are 0-1."""
+"""What can be set about the whole-sequence pass. Times are seconds, noise is standard deviations, scores are
+0-1.
+"""
 
 from __future__ import annotations
 
@@ -16,18 +18,21 @@ class SmoothConfig:
     Attributes:
         claim_score: free detections from here on may be claimed by a track that passes through them.
         claim_gate: least similarity of such a claim (IoU in 2D, generalised IoU in 3D).
-        extend_s: how far beyond its first and last detection a track looks for detections to claim, per round.
+        extend_s: how far beyond its first and last detection a track looks for detections to claim, per
+            round.
         rounds: how often claiming and linking are repeated.
         link_gap_s: longest gap that linking bridges.
-        link_reach: how far apart two tracks to be linked may be in the middle of the gap, in box sizes in 2D and
-            metres in 3D.
+        link_reach: how far apart two tracks to be linked may be in the middle of the gap, in box sizes in 2D
+            and metres in 3D.
         link_gate: largest squared Mahalanobis distance per number of the box.
         class_penalty: added to the distance and taken off the similarity where classes differ.
         fill_gap_s: longest gap that is filled with interpolated boxes.
         min_detections: tracks with fewer detections are dropped.
         min_mean_score: tracks whose detections score less on average are dropped.
         min_evidence: tracks whose scores add up to less are dropped.
-        outlier_dof: degrees of freedom of the Student-t that detections are taken to follow; low ignores outliers.
+        outlier_dof: degrees of freedom of the Student-t that detections are taken to follow; low ignores
+            outliers.
+
     """
 
     claim_score: float
@@ -47,7 +52,9 @@ class SmoothConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Smooth2DConfig(SmoothConfig):
-    """Boxes in pictures; noise is in box sizes and only the start from which it is fitted to the detections."""
+    """Boxes in pictures; noise is in box sizes and only the start from which it is fitted to the
+    detections.
+    """
 
     claim_score: float = 0.3
     claim_gate: float = 0.5
@@ -67,7 +74,9 @@ class Smooth2DConfig(SmoothConfig):
     acceleration_std: float = 0.5
 
     def noise(self) -> F64:
-        """(4, 4): measurement, start velocity, random walk, acceleration; per number of the box cx, cy, w, h."""
+        """(4, 4): measurement, start velocity, random walk, acceleration; per number of the box cx, cy, w,
+        h.
+        """
         ones = np.ones(4)
         return np.array(
             [
@@ -84,11 +93,12 @@ class Smooth3DConfig(SmoothConfig):
     """Cuboids in metres; noise is only the start from which it is fitted to the detections.
 
     Attributes:
-        stationary_speed_mps: an object slower than this on average, and that never leaves ``stationary_radius_m``
-            by more than noise explains, stands still and gets one pose.
-        size_quantile: of the detections' sizes, by weight, that becomes the size of the object; partly seen objects
-            look too small, so more than the median may be right.
+        stationary_speed_mps: an object slower than this on average, and that never leaves
+            ``stationary_radius_m`` by more than noise explains, stands still and gets one pose.
+        size_quantile: of the detections' sizes, by weight, that becomes the size of the object; partly seen
+            objects look too small, so more than the median may be right.
         moving_m: objects that travel further than this show their heading by their motion.
+
     """
 
     claim_score: float = 0.3
@@ -117,7 +127,9 @@ class Smooth3DConfig(SmoothConfig):
     moving_m: float = 3.0
 
     def noise(self) -> F64:
-        """(4, 7): measurement, start velocity, random walk, acceleration; per number x, y, z, l, w, h, yaw."""
+        """(4, 7): measurement, start velocity, random walk, acceleration; per number x, y, z, l, w, h,
+        yaw.
+        """
         one = np.ones(3)
         return np.array(
             [

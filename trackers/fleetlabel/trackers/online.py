@@ -1,4 +1,6 @@
-"""What the 2D and the 3D tracker share: checking the input, running the kernel, keeping and handing on the state."""
+"""What the 2D and the 3D tracker share: checking the input, running the kernel, keeping and handing on the
+state.
+"""
 
 from __future__ import annotations
 
@@ -43,6 +45,7 @@ class OnlineState:
 
         Raises:
             ValueError: an array is missing, or has another shape or dtype than the state of this tracker.
+
         """
         blank = cls.start(dimensions)
         columns = {}
@@ -96,6 +99,7 @@ def advance(
     Raises:
         ValueError: times that do not ascend, frames outside the chunk, numbers that are not finite, or boxes
             without extent. The state is then as it was.
+
     """
     times = check_times(timestamp_ns, state)
     frame_ptr = check_detections(len(times), frame, box, score)

@@ -23,7 +23,9 @@ class Status(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class _Columns:
-    """Columns of equal length sorted by frame; children list them with their dtype and width in ``_layout``."""
+    """Columns of equal length sorted by frame; children list them with their dtype and width in
+    ``_layout``.
+    """
 
     def __post_init__(self) -> None:
         n = len(np.atleast_1d(getattr(self, fields(self)[0].name)))
@@ -78,6 +80,7 @@ class Detections2D(_Columns):
         xyxy_px: (N, 4) float64, pixel edges, x2 and y2 exclusive.
         score: (N,) float64, the detector's confidence, 0-1.
         class_id: (N,) int16.
+
     """
 
     frame: I32
@@ -106,6 +109,7 @@ class Detections3D(_Columns):
         yaw_rad: (N,) float64, heading about z, 0 along x.
         score: (N,) float64, the detector's confidence, 0-1.
         class_id: (N,) int16.
+
     """
 
     frame: I32
@@ -136,6 +140,7 @@ class Tracks2D(_Columns):
         class_id: (N,) int16, the track's class: the majority of its detections so far, by score.
         detection: (N,) int64, row of the detections given, -1 where there is none.
         status: (N,) uint8, :class:`Status`.
+
     """
 
     frame: I32

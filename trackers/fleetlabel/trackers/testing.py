@@ -1,4 +1,6 @@
-"""Random scenes for tests and benchmarks: objects on straight courses, seen with noise, gaps and false alarms."""
+"""Random scenes for tests and benchmarks: objects on straight courses, seen with noise, gaps and false
+alarms.
+"""
 
 from __future__ import annotations
 
@@ -17,16 +19,16 @@ def random_detections_2d(seed: int, n_frames: int, n_objects: int) -> tuple[I64,
     )
     class_id = np.tile(rng.integers(0, 2, n_objects), n_frames)
     keep = rng.random(len(frame)) < 0.85
-    columns = (
-        frame,
-        np.concatenate([centre - size / 2, centre + size / 2], 1),
-        rng.uniform(0.05, 1.0, len(frame)),
+    return _times(rng, n_frames), Detections2D(
+        frame=frame[keep].astype(np.int32),
+        xyxy_px=np.concatenate([centre - size / 2, centre + size / 2], axis=1)[keep],
+        score=rng.uniform(0.05, 1.0, len(frame))[keep],
+        class_id=class_id[keep].astype(np.int16),
     )
-    return _times(rng, n_frames), Detections2D(*(column[keep] for column in (*columns, class_id)))
 
 
 def random_detections_3d(seed: int, n_frames: int, n_objects: int) -> tuple[I64, Detections3D]:
-    """Times (F,) with jitter, and detections of cars and pedestrians on 100 x 100 metres, a third of them parked."""
+    """Times (F,) with jitter, and detections of cars and pedestrians on 100 x 100 metres, every third parked."""
     rng, frame, ground = _courses(seed, n_frames, n_objects, extent=(100.0, 100.0), speed=5.0, noise=0.1)
     class_id = np.tile(rng.integers(0, 2, n_objects), n_frames)
     size = np.where(class_id[:, None] == 0, (4.2, 1.8, 1.5), (0.7, 0.6, 1.7)) * rng.normal(
@@ -36,8 +38,14 @@ def random_detections_3d(seed: int, n_frames: int, n_objects: int) -> tuple[I64,
     heading += np.pi * (rng.random(len(frame)) < 0.05)
     keep = rng.random(len(frame)) < 0.85
     centre = np.concatenate([ground, rng.normal(0.8, 0.05, (len(frame), 1))], axis=1)
-    columns = (frame, centre, size, yaw.wrap(heading), rng.uniform(0.05, 1.0, len(frame)), class_id)
-    return _times(rng, n_frames), Detections3D(*(column[keep] for column in columns))
+    return _times(rng, n_frames), Detections3D(
+        frame=frame[keep].astype(np.int32),
+        center_m=centre[keep],
+        size_lwh_m=size[keep],
+        yaw_rad=yaw.wrap(heading)[keep],
+        score=rng.uniform(0.05, 1.0, len(frame))[keep],
+        class_id=class_id[keep].astype(np.int16),
+    )
 
 
 def _times(rng: np.random.Generator, n_frames: int) -> I64:

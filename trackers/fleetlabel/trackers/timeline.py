@@ -40,6 +40,7 @@ class Evidence:
 
         Raises:
             ValueError: ``weight`` has another length than the detections, or is not positive and finite.
+
         """
         weights = np.ones(len(box)) if weight is None else np.array(weight, dtype=np.float64)
         if weights.shape != (len(box),) or not bool((np.isfinite(weights) & (weights > 0)).all()):
@@ -49,7 +50,7 @@ class Evidence:
             )
         first = int(timestamp_ns[0]) if len(timestamp_ns) else 0
         return cls(
-            time_s=(timestamp_ns - first) * 1e-9, frame=frame.astype(np.int64), frame_ptr=frame_ptr, box=box,
+            time_s=np.asarray((timestamp_ns - first) * 1e-9, dtype=np.float64), frame=frame.astype(np.int64), frame_ptr=frame_ptr, box=box,
             score=np.array(score, dtype=np.float64), weight=weights / (np.median(weights) if len(weights) else 1.0),
             class_id=class_id.astype(np.int64),
         )  # fmt: skip
@@ -57,7 +58,7 @@ class Evidence:
     @property
     def is_3d(self) -> bool:
         """Whether the boxes are cuboids."""
-        return self.box.shape[1] == 7
+        return bool(self.box.shape[1] == 7)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +73,7 @@ class Timeline:
         mean: (K, 2, D) float64 and ``var`` (K, 3, D): smoothed; see ``kernels.smoothing``.
         scale: (K,) float64, what noise is multiplied by.
         class_id: (T,) int64, by vote.
+
     """
 
     ptr: I64
@@ -86,7 +88,8 @@ class Timeline:
 
 @dataclass(frozen=True, slots=True)
 class ClassNoise:
-    """Noise of each class: ``values`` (C, 4, D), rows as in ``kernels.smoothing``; ``classes`` (C,) ascending.
+    """Noise of each class: ``values`` (C, 4, D), rows as in ``kernels.smoothing``; ``classes`` (C,)
+    ascending.
 
     Classes that are not listed have the noise ``other`` (4, D).
     """
@@ -136,8 +139,9 @@ def _scale(evidence: Evidence, ptr: I64, detection: I64, frame: I64) -> F64:
         return np.ones(len(detection))
     seen = np.flatnonzero(detection >= 0)
     size = np.sqrt(np.prod(np.maximum(evidence.box[detection[seen], 2:4], 1.0), axis=1))
-    # Samples are numbered on across tracks, so one interpolation over all of them would mix neighbours in: where a
-    # track begins or ends with samples that saw nothing, the nearest detection of the same track counts.
+    # Samples are numbered on across tracks, so one interpolation over all of them would mix neighbours in:
+    # where a track begins or ends with samples that saw nothing, the nearest detection of the same track
+    # counts.
     left = np.maximum.accumulate(np.where(detection >= 0, np.arange(len(detection)), -1))
     right = np.minimum.accumulate(np.where(detection >= 0, np.arange(len(detection)), len(detection))[::-1])[
         ::-1
@@ -177,7 +181,9 @@ def smooth_samples(
 
 
 def measurements(evidence: Evidence, ptr: I64, detection: I64) -> F64:
-    """(K, D) boxes of the samples, headings unwrapped modulo pi; the first detection where a track begins unseen."""
+    """(K, D) boxes of the samples, headings unwrapped modulo pi; the first detection where a track begins
+    unseen.
+    """
     seen = detection >= 0
     position = np.where(seen, np.arange(len(detection)), len(detection))
     nearest = np.minimum.accumulate(position[::-1])[::-1][ptr[:-1]]
@@ -198,4 +204,5 @@ def vote(evidence: Evidence, owner: I64, n_tracks: int) -> I64:
     classes, index = np.unique(evidence.class_id[used], return_inverse=True)
     votes = np.zeros((n_tracks, len(classes)))
     np.add.at(votes, (owner[used], index), evidence.score[used])
-    return classes[np.argmax(votes, axis=1)]
+    winner: I64 = classes[np.argmax(votes, axis=1)]
+    return winner

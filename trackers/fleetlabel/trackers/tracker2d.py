@@ -16,9 +16,9 @@ from fleetlabel.trackers.rows import Detections2D, Tracks2D
 class Tracker2D:
     """Constant-velocity Kalman filters, matched to detections in stages; one instance per camera.
 
-    Strong detections first, then weak ones for tracks that would be lost (Zhang et al., ByteTrack, 2022), then lost
-    tracks by grown boxes (Yang et al., C-BIoU, 2023). Feeding a sequence frame by frame, in chunks or whole gives
-    the same rows and the same state, bit for bit. Ids count from 1 in each instance.
+    Strong detections first, then weak ones for tracks that would be lost (Zhang et al., ByteTrack, 2022),
+    then lost tracks by grown boxes (Yang et al., C-BIoU, 2023). Feeding a sequence frame by frame, in chunks
+    or whole gives the same rows and the same state, bit for bit. Ids count from 1 in each instance.
     """
 
     def __init__(self, config: Tracker2DConfig | None = None) -> None:
@@ -38,8 +38,10 @@ class Tracker2D:
         """Track a chunk of frames at times (F,), strictly ascending; rows count frames within the chunk.
 
         Raises:
-            ValueError: times that do not ascend or are not after the last frame tracked, frames outside the chunk,
-                boxes or scores that are not finite, boxes without extent. The tracker is then as it was before.
+            ValueError: times that do not ascend or are not after the last frame tracked, frames outside the
+                chunk, boxes or scores that are not finite, boxes without extent. The tracker is then as it
+                was before.
+
         """
         rows = advance(
             self._state, self._life, self._noise, timestamp_ns,

@@ -16,9 +16,9 @@ from fleetlabel.trackers.rows import Detections3D, Tracks3D
 class Tracker3D:
     """Constant-velocity Kalman filters over centre, size and heading, matched by generalised IoU in stages.
 
-    Give it boxes in the world frame where ego poses are known: there parked cars stand still. The filter follows a
-    box's axis; which end is the front is settled by vote. Feeding a sequence frame by frame, in chunks or whole
-    gives the same rows and the same state, bit for bit. Ids count from 1 in each instance.
+    Give it boxes in the world frame where ego poses are known: there parked cars stand still. The filter
+    follows a box's axis; which end is the front is settled by vote. Feeding a sequence frame by frame, in
+    chunks or whole gives the same rows and the same state, bit for bit. Ids count from 1 in each instance.
     """
 
     def __init__(self, config: Tracker3DConfig | None = None) -> None:
@@ -38,8 +38,10 @@ class Tracker3D:
         """Track a chunk of frames at times (F,), strictly ascending; rows count frames within the chunk.
 
         Raises:
-            ValueError: times that do not ascend or are not after the last frame tracked, frames outside the chunk,
-                boxes or scores that are not finite, boxes without extent. The tracker is then as it was before.
+            ValueError: times that do not ascend or are not after the last frame tracked, frames outside the
+                chunk, boxes or scores that are not finite, boxes without extent. The tracker is then as it
+                was before.
+
         """
         rows = advance(
             self._state, self._life, self._noise, timestamp_ns,

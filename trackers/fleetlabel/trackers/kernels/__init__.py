@@ -1,1 +1,1 @@
-"""Compiled inner loops of the trackers: assignment, the online frame loop, smoothing. See geometry.compiled."""
+"""Compiled inner loops of the trackers; see ``geometry.compiled`` for how and for what they may call."""

@@ -1,7 +1,8 @@
 """Maximum-weight matching on a sparse bipartite graph: connected components, then Hungarian within each.
 
-Gating leaves few edges, and most components are a single pair: they are matched without building a matrix. The rest
-go through the shortest-augmenting-path form of the Hungarian method (Jonker and Volgenant, 1987; Crouse, 2016).
+Gating leaves few edges, and most components are a single pair: they are matched without building a matrix.
+The rest go through the shortest-augmenting-path form of the Hungarian method (Jonker and Volgenant, 1987;
+Crouse, 2016).
 """
 
 from __future__ import annotations
@@ -67,7 +68,8 @@ def _match_component(
             local[n_left + right[k]] = columns
             rights[columns] = right[k]
             columns += 1
-    # A missing edge costs what leaving both ends unmatched costs, so the cheapest assignment is the heaviest matching.
+    # A missing edge costs what leaving both ends unmatched costs, so the cheapest assignment is the heaviest
+    # matching.
     flip = rows > columns
     cost = np.zeros((min(rows, columns), max(rows, columns)))
     for k in edges:

@@ -1,4 +1,4 @@
-"""Sparse edges for the offline pass: samples of tracks against free detections, ends of tracks against starts."""
+"""Sparse edges for the offline pass: tracks against free detections, ends of tracks against starts."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ def claim(
 ) -> I64:  # fmt: skip
     """Free detection that each sample (K,) may take, -1 for none: the best disjoint choice over all frames.
 
-    Only samples that ``wants`` and detections that are ``free`` take part; a pair needs ``similarity > gate`` and,
-    in 3D, centres within ``reach`` metres.
+    Only samples that ``wants`` and detections that are ``free`` take part; a pair needs ``similarity > gate``
+    and, in 3D, centres within ``reach`` metres.
     """
     n = len(sample_frame)
     left, right, weight = np.empty(n + 16, np.int64), np.empty(n + 16, np.int64), np.empty(n + 16)
@@ -70,10 +70,10 @@ def link(
 ) -> I64:  # fmt: skip
     """Track (T,) that continues each track, -1 for none: the best disjoint choice of ends and starts.
 
-    Both tracks are carried to the middle of the gap, and the squared Mahalanobis distance of what they say there,
-    position and velocity of each number of the box, averaged over those numbers, must stay below ``gate``; there
-    the centres must also lie within ``reach`` scales of each other.
-    ``angular`` is the column of the heading, which is compared modulo pi, or -1.
+    Both tracks are carried to the middle of the gap, and the squared Mahalanobis distance of what they say
+    there, position and velocity of each number of the box, averaged over those numbers, must stay below
+    ``gate``; there the centres must also lie within ``reach`` scales of each other. ``angular`` is the column
+    of the heading, which is compared modulo pi, or -1.
     """
     n = len(end_s)
     by_start = np.argsort(start_s, kind="mergesort")
@@ -151,4 +151,4 @@ def _distance(
             total += (svv * dx * dx - 2.0 * sxv * dx * dv + sxx * dv * dv) / determinant
         else:
             total += dx * dx / sxx
-    return total / a_mean.shape[1]
+    return float(total / a_mean.shape[1])

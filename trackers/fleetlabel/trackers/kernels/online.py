@@ -1,8 +1,8 @@
 """The frame loop of the online trackers: predict, associate in stages, update, births, deaths, rows.
 
-One kernel serves 2D (cx, cy, w, h in pixels) and 3D (x, y, z, l, w, h, yaw in metres and radians). Each number of
-a box is its own constant-velocity Kalman filter, a (position, velocity) pair with a 2x2 covariance: with diagonal
-measurement noise, process noise and start, the joint filter decouples into exactly these.
+One kernel serves 2D (cx, cy, w, h in pixels) and 3D (x, y, z, l, w, h, yaw in metres and radians). Each
+number of a box is its own constant-velocity Kalman filter, a (position, velocity) pair with a 2x2 covariance:
+with diagonal measurement noise, process noise and start, the joint filter decouples into exactly these.
 
 Layout of the state of n tracks, in order of birth:
     mean  (n, 2, D) f8   position, velocity per number of the box
@@ -104,7 +104,16 @@ def track_frames(
         for k in range(last - first):
             if not taken[k] and score[first + k] >= life.birth_score:
                 _start_track(
-                    n, box[first + k], score[first + k], class_id[first + k], now, noise, mean, var, real, whole
+                    n,
+                    box[first + k],
+                    score[first + k],
+                    class_id[first + k],
+                    now,
+                    noise,
+                    mean,
+                    var,
+                    real,
+                    whole,
                 )
                 _borrow_velocity(n, n_before, now, life.borrow_weight, mean, whole)
                 detection_of[n] = k
@@ -135,7 +144,7 @@ def track_frames(
 
 @kernel
 def predict(mean: F64, var: F64, noise: F64, scale: float, elapsed_s: float) -> None:
-    """Carry one track (2, D), (3, D) forward. Process noise is continuous: two short steps equal one long one."""
+    """Carry one track (2, D), (3, D) forward; two short steps equal one long one."""
     t = elapsed_s
     for a in range(mean.shape[1]):
         walk, kick = scale * noise[WALK_STD, a], scale * noise[ACCELERATION_STD, a]
@@ -172,7 +181,7 @@ def correct(mean: F64, var: F64, noise: F64, scale: float, measured: F64) -> Non
 def _scale(box: F64) -> float:
     """Noise in pixels grows with the box; noise in metres does not."""
     if len(box) == 4:
-        return np.sqrt(max(box[2], 1.0) * max(box[3], 1.0))
+        return float(np.sqrt(max(box[2], 1.0) * max(box[3], 1.0)))
     return 1.0
 
 
@@ -198,10 +207,11 @@ def _start_track(
 
 @kernel
 def _borrow_velocity(i: int, n_before: int, now: int, own_weight: float, mean: F64, whole: I64) -> None:
-    """Start the new track ``i`` with the common motion of the tracks around it, which the ego vehicle's own makes.
+    """Start the new track ``i`` with the common motion around it, which is that of the ego vehicle.
 
-    In a turn everything in the picture moves alike, and a new track that expects to stay where it is takes the
-    detection of its neighbour. In 2D tracks count by likeness in size, which goes with depth, in 3D by nearness.
+    In a turn everything in the picture moves alike, and a new track that expects to stay where it is takes
+    the detection of its neighbour. In 2D tracks count by likeness in size, which goes with depth, in 3D by
+    nearness.
     """
     total = own_weight
     vx, vy = 0.0, 0.0
@@ -228,7 +238,8 @@ def _update_track(
 ) -> None:  # fmt: skip
     measured = box.copy()
     if len(box) == 7:
-        # A detector tells front from back worse than anything else: the filter follows the axis, the vote the heading.
+        # A detector tells front from back worse than anything else: the filter follows the axis, the vote the
+        # heading.
         flipped = abs(wrap_scalar(box[YAW] - mean[i, 0, YAW])) > 0.5 * np.pi
         if flipped:
             measured[YAW] = wrap_scalar(box[YAW] + np.pi)
@@ -258,7 +269,8 @@ def _drop_expired(
     for i in range(n):
         if (now - whole[i, LAST_NS]) * 1e-9 > life.max_coast_s:
             continue
-        # An unconfirmed track had its chance in the frame before this one; how long ago that was is not its fault.
+        # An unconfirmed track had its chance in the frame before this one; how long ago that was is not its
+        # fault.
         if whole[i, TRACK_ID] == 0 and (previous - whole[i, LAST_NS]) * 1e-9 > life.tentative_coast_s:
             continue
         if kept != i:
@@ -272,7 +284,7 @@ def _associate(
     life: Life, now: int, n: int, mean: F64, whole: I64,
     first: int, last: int, box: F64, score: F64, class_id: I64,
 ) -> I64:  # fmt: skip
-    """Detection within the frame of each track, -1 for none; has room for the births of the frame."""
+    """Find the detection within the frame of each track, -1 for none; has room for the births of the frame."""
     m = last - first
     detection_of = np.full(n + m, -1, dtype=np.int64)
     if n == 0 or m == 0:

@@ -1,6 +1,7 @@
 """Fixed-interval smoothing (Rauch, Tung and Striebel, 1965) of many tracks, each number of a box on its own.
 
-Samples of all tracks lie one after the other, in order of time within a track; ``ptr`` marks where each begins.
+Samples of all tracks lie one after the other, in order of time within a track; ``ptr`` marks where each
+begins.
 """
 
 from __future__ import annotations
@@ -19,9 +20,9 @@ def smooth(
 ) -> None:
     """Fill ``mean`` (K, 2, D) and ``var`` (K, 3, D) of K samples.
 
-    ``measured`` (K, D) counts where ``spread`` (K,), a factor on the measurement noise, is finite. ``scale`` (K,)
-    multiplies the rows of ``noise`` (T, 4, D), track by track: measurement, start velocity, random walk, acceleration, all standard
-    deviations. Angles have to be unwrapped.
+    ``measured`` (K, D) counts where ``spread`` (K,), a factor on the measurement noise, is finite. ``scale``
+    (K,) multiplies the rows of ``noise`` (T, 4, D), track by track: measurement, start velocity, random walk,
+    acceleration, all standard deviations. Angles have to be unwrapped.
     """
     d = measured.shape[1]
     longest = 0
