@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -40,7 +40,7 @@ def nanoseconds(seconds: object) -> int | None:
 def timeline(times_ns: Sequence[int | None], known: Bool, where: str) -> Timeline:
     """A sensor's times with the fewest samples blamed.
 
-    The samples on a longest strictly increasing run keep their times; each other one (a duplicate, or a jump
+    The samples on a longest strictly increasing run keep their times (of a pair, the first); each other one (a duplicate, or a jump
     back or ahead) is a fault, and its time is interpolated over the frame number. Frames without an entry are
     interpolated too, without a fault.
 
@@ -117,19 +117,27 @@ def require_reach(frame_timestamp_ns: I64, trajectory: Trajectory, where: str) -
 
 
 def _longest_increasing(values: Sequence[int]) -> list[int]:
-    """Rows of a longest strictly increasing subsequence (patience sorting, O(n log n))."""
+    """Rows of a longest strictly increasing subsequence; where several are as long, what came first stays.
+
+    Patience sorting, O(n log n): pile k holds the rows that end a run of k + 1, their values falling.
+    """
     tails: list[int] = []
-    ends: list[int] = []
+    piles: list[list[int]] = []
+    falling: list[list[int]] = []
     before: list[int] = []
     for row, value in enumerate(values):
         place = bisect_left(tails, value)
-        before.append(ends[place - 1] if place else -1)
+        # The first row of the pile before with a smaller value.
+        before.append(piles[place - 1][bisect_right(falling[place - 1], -value)] if place else -1)
         if place == len(tails):
             tails.append(value)
-            ends.append(row)
-        else:
-            tails[place], ends[place] = value, row
-    rows = [ends[-1]] if ends else []
+            piles.append([row])
+            falling.append([-value])
+        elif value < tails[place]:
+            tails[place] = value
+            piles[place].append(row)
+            falling[place].append(-value)
+    rows = [piles[-1][0]] if piles else []
     while rows and before[rows[-1]] >= 0:
         rows.append(before[rows[-1]])
     return rows[::-1]

@@ -14,15 +14,16 @@ import numpy as np
 from fleetlabel.geometry.arrays import F64
 from fleetlabel.model.errors import SourceError
 
-MAX_FILE_BYTES = 1 << 30
+# Thirty times the largest sweep: a file that unpacks to more is no file of a drive log.
+MAX_FILE_BYTES = 1 << 28
 
 
-def read_bytes(path: Path, limit: int = MAX_FILE_BYTES) -> bytes:
+def read_bytes(path: Path) -> bytes:
     """A file's content, unpacked if it is gzip.
 
     Raises:
-        SourceError: it is missing, empty, cut off, not gzip though it says so, or larger than ``limit``
-            unpacked.
+        SourceError: it is missing, empty, cut off, not gzip though it says so, or larger than
+            :data:`MAX_FILE_BYTES` unpacked.
     """
     try:
         if path.stat().st_size == 0:
@@ -33,7 +34,7 @@ def read_bytes(path: Path, limit: int = MAX_FILE_BYTES) -> bytes:
             if not packed and path.suffix == ".gz":
                 raise SourceError(f"{path} is not gzip data; restore it from the original log")
             with gzip.open(plain) if packed else plain as file:
-                content: bytes = file.read(limit + 1)
+                content: bytes = file.read(MAX_FILE_BYTES + 1)
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise SourceError(
             f"{path} is damaged or cut off ({error}); restore it from the original log"
@@ -42,9 +43,9 @@ def read_bytes(path: Path, limit: int = MAX_FILE_BYTES) -> bytes:
         raise SourceError(f"{path} is missing; restore it from the original log") from error
     except OSError as error:
         raise SourceError(f"{path} cannot be read: {error.strerror or error}") from error
-    if len(content) > limit:
+    if len(content) > MAX_FILE_BYTES:
         raise SourceError(
-            f"{path} unpacks to more than {limit >> 20} MiB, which no file of a drive log does; it was "
+            f"{path} unpacks to more than {MAX_FILE_BYTES >> 20} MiB, which no file of a drive log does; it was "
             f"refused"
         )
     return content

@@ -75,7 +75,8 @@ class KittiCalib:
 
 def camera_from_rect(projection: F64) -> F64:
     """(4, 4) camera frame from the rectified frame: the offset that a projection (3, 4) holds."""
-    return se3.transform(np.eye(3), np.linalg.solve(projection[:, :3], projection[:, 3]))
+    offset_m = np.asarray(np.linalg.solve(projection[:, :3], projection[:, 3]), dtype=np.float64)
+    return se3.transform(np.eye(3), offset_m)
 
 
 def read_calib(path: Path) -> KittiCalib:

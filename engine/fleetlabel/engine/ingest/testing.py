@@ -159,13 +159,13 @@ def write_pandaset(folder: Path, scene: Scene | None = None) -> Scene:
     return scene
 
 
-def pandaset_camera() -> PinholeCamera:
-    """Intrinsics of the cameras that :func:`write_pandaset` writes."""
+def camera_model() -> PinholeCamera:
+    """Intrinsics of every camera of these drives."""
     return PinholeCamera(*PICTURE_SIZE_PX, 120.0, 120.0, 96.0, 54.0)
 
 
 def _write_pandaset_camera(folder: Path, scene: Scene, time_s: F64, ego_from_camera: F64) -> None:
-    camera = pandaset_camera()
+    camera = camera_model()
     world_from_camera = scene.world_from_ego(time_s) @ ego_from_camera
     _write_poses(folder, time_s, world_from_camera)
     intrinsics = {"fx": camera.fx_px, "fy": camera.fy_px, "cx": camera.cx_px, "cy": camera.cy_px}
@@ -270,10 +270,10 @@ def write_kitti(
     for frame, time in enumerate(time_s.tolist()):
         world_from_rect = world_from_imu[frame] @ se3.invert(rect_from_imu)
         world_from_camera = world_from_rect @ se3.invert(camera_from_rect)
-        seen, boxes = scene.boxes2d(pandaset_camera(), world_from_camera, time)
+        seen, boxes = scene.boxes2d(camera_model(), world_from_camera, time)
         labels += _kitti_rows(scene, frame, time, world_from_rect, seen, boxes)
         if pictures:
-            picture = scene.picture(pandaset_camera(), world_from_camera, time)
+            picture = scene.picture(camera_model(), world_from_camera, time)
             path = folder / "image_02" / sequence / f"{frame:06d}.png"
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(cv2.imencode(".png", picture)[1].tobytes())
@@ -302,8 +302,8 @@ def _kitti_rig() -> tuple[F64, F64, F64]:
 
     rect_from_imu = rigid("R0_rect") @ rigid("Tr_velo_to_cam") @ rigid("Tr_imu_to_velo")
     p2 = values["P2"].reshape(3, 4)
-    offset = np.linalg.solve(p2[:, :3], p2[:, 3])
-    return rect_from_imu, se3.transform(np.eye(3), offset), rigid("Tr_imu_to_velo")
+    offset_m = np.asarray(np.linalg.solve(p2[:, :3], p2[:, 3]), dtype=np.float64)
+    return rect_from_imu, se3.transform(np.eye(3), offset_m), rigid("Tr_imu_to_velo")
 
 
 def _kitti_rows(
