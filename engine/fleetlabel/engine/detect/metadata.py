@@ -6,6 +6,7 @@ import ast
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from fleetlabel.engine.detect.coco import COCO_CLASS_NAMES
 from fleetlabel.engine.detect.heads import Head
@@ -94,11 +95,11 @@ def _head(
     end_to_end = str(metadata.get("end2end", "")).lower() == "true"
     if last == 6 or (end_to_end and last is None):
         return Head.END_TO_END, n_names
-    # A grid has a row per class and many columns; the transposed layout of YOLOv5's own exporter is another
-    # model.
-    is_grid = channels is not None and channels > 4 and (last is None or last > channels)
-    if is_grid and channels is not None and channels - 4 == (n_names or channels - 4) and not end_to_end:
-        return Head.GRID, channels - 4
+    if channels is not None and channels > 4 and not end_to_end:
+        # Without names: a grid has more columns than rows; the transposed one of YOLOv5's exporter is refused.
+        looks_like_grid = last is None or last > channels
+        if channels - 4 == n_names or (n_names is None and looks_like_grid):
+            return Head.GRID, channels - 4
     expected = f"(batch, {'4 + classes' if n_names is None else 4 + n_names}, boxes) or (batch, boxes, 6)"
     raise ModelFileError(
         f"{path}: expected an output of {expected}, found {_show([output])}; export the model as a plain "
@@ -111,17 +112,17 @@ def _names(path: Path, given: object) -> tuple[str, ...] | None:
     if given is None or given == "":
         return None
     if isinstance(given, str):
+        text = given
         try:
-            given = ast.literal_eval(given)
+            given = ast.literal_eval(text)
         except (ValueError, SyntaxError) as error:
             raise ModelFileError(
                 f"{path}: class names in the metadata cannot be read: expected {{0: 'car', ...}}, "
-                f"found {given[:80]!r}; export the model again"
+                f"found {text[:80]!r}; export the model again"
             ) from error
-    if isinstance(given, list | tuple):
-        given = dict(enumerate(given))
-    if isinstance(given, dict) and set(given) == set(range(len(given))):
-        return tuple(str(given[number]) for number in range(len(given)))
+    numbered: Any = dict(enumerate(given)) if isinstance(given, list | tuple) else given
+    if isinstance(numbered, dict) and set(numbered) == set(range(len(numbered))):
+        return tuple(str(numbered[number]) for number in range(len(numbered)))
     raise ModelFileError(
         f"{path}: class names in the metadata are not numbered 0, 1, 2, ...: found {str(given)[:80]}; "
         "export the model again"

@@ -109,7 +109,7 @@ def _session(
     except Exception as error:  # its errors share no base class below Exception
         raise ModelFileError(
             f"{path}: this is not an ONNX model, or it is damaged: expected a file that ONNX Runtime "
-            f"{onnxruntime.__version__} can load, found {path.stat().st_size} bytes and "
+            f"{onnxruntime.__version__} can load, found {_size(path)} and "
             f"'{str(error).strip().splitlines()[0]}'; copy or export it again"
         ) from error
     if device == "cuda" and "CUDAExecutionProvider" not in session.get_providers():
@@ -119,6 +119,10 @@ def _session(
             "CUDA version, or choose device=cpu"
         )
     return session
+
+
+def _size(path: Path) -> str:
+    return f"{path.stat().st_size} bytes" if path.is_file() else "no such file"
 
 
 def _shape(shape: list[int | str | None]) -> tuple[int | None, ...]:

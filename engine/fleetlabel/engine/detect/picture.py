@@ -13,7 +13,7 @@ from fleetlabel.model.errors import DecodeError
 
 MAX_PIXELS = 1 << 28  # 16384 x 16384: a header that claims more is damaged or hostile
 
-# libjpeg reports stray bytes between segments, which many cameras write, in the same breath as real damage.
+# libjpeg reports stray bytes after the last row, which many cameras write, in the same breath as real damage.
 _HARMLESS = "extraneous bytes before marker"
 
 

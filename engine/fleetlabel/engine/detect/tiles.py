@@ -10,6 +10,7 @@ import numpy as np
 from fleetlabel.geometry.arrays import F64, Bool
 
 OVERLAP = 0.2  # of a tile, at least: what is small enough to need tiles is then whole in one of them
+SMALLEST_PX = 64  # tiles of less show nothing to recognise
 GRID_PX = 8  # tiles start on JPEG blocks, so that they are whole pixels at every decoding size
 CUT_MARGIN = 0.01  # of a tile: a box that ends this close to an inner border is taken to be cut there
 
@@ -66,7 +67,9 @@ def views(
         aspect = network_hw[1] / network_hw[0]
         width, height = max(width, height * aspect), max(height, width / aspect)
     spans_x, spans_y = _spans(width_px, columns, width), _spans(height_px, rows, height)
-    return (full, *(_tile(x, y, full) for y in spans_y for x in spans_x))
+    # In a small picture tiles come to lie on one another, or are all of it.
+    found = dict.fromkeys(_tile(x, y, full) for y in spans_y for x in spans_x)
+    return (full, *(tile for tile in found if tile != full))
 
 
 def _tile(x: tuple[int, int], y: tuple[int, int], full: View) -> View:
@@ -74,16 +77,14 @@ def _tile(x: tuple[int, int], y: tuple[int, int], full: View) -> View:
 
 
 def _tile_length(length_px: int, count: int) -> float:
-    return length_px / (count - (count - 1) * OVERLAP)
+    return max(length_px / (count - (count - 1) * OVERLAP), SMALLEST_PX)
 
 
 def _spans(length_px: int, count: int, tile_px: float) -> list[tuple[int, int]]:
     """Start and stop of ``count`` evenly spread tiles that together reach from edge to edge."""
-    if tile_px >= length_px:
-        return [(0, length_px)] * min(count, 1)
-    starts = (
-        np.linspace(0, length_px - tile_px, count) if count > 1 else np.array([(length_px - tile_px) / 2])
-    )
-    grid = [int(start // GRID_PX) * GRID_PX for start in starts]
+    count = min(count, 1 + max(int(length_px - tile_px), 0) // GRID_PX)  # each starts on another block
+    if count == 1:
+        return [(0, length_px)]
+    grid = [int(start // GRID_PX) * GRID_PX for start in np.linspace(0, length_px - tile_px, count)]
     stops = [min(-(-int(start + tile_px) // GRID_PX) * GRID_PX, length_px) for start in grid]
     return list(zip(grid, [*stops[:-1], length_px], strict=True))
