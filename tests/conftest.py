@@ -44,5 +44,7 @@ def oracle_python() -> str:
     """Interpreter of the environment that holds TrackEval and py-motmetrics (`make oracles`)."""
     python = os.environ.get("FLEETLABEL_ORACLES", "")
     if not python or not Path(python).exists():
-        pytest.skip("TrackEval and py-motmetrics are not at hand: run `make oracles` and set FLEETLABEL_ORACLES")
+        pytest.skip(
+            "TrackEval and py-motmetrics are not at hand: run `make oracles` and set FLEETLABEL_ORACLES"
+        )
     return python
