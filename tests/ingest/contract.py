@@ -23,7 +23,9 @@ class SourceContract:
         again = open_sequence(drive, source.info.name)
         assert [s.to_dict() for s in again.info.sensors] == [s.to_dict() for s in source.info.sensors]
         np.testing.assert_array_equal(again.info.frame_timestamp_ns, source.info.frame_timestamp_ns)
-        np.testing.assert_array_equal(again.info.trajectory.world_from_ego, source.info.trajectory.world_from_ego)
+        np.testing.assert_array_equal(
+            again.info.trajectory.world_from_ego, source.info.trajectory.world_from_ego
+        )
         assert again.info.source == source.info.source
 
     def test_frames_ascend_and_every_one_has_a_pose(self, source: SequenceSource) -> None:

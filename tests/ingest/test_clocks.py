@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from itertools import combinations
+from itertools import combinations, pairwise
 
 import numpy as np
 import pytest
@@ -18,7 +18,9 @@ def test_decimal_seconds_keep_every_digit() -> None:
     assert nanoseconds(3) == 3_000_000_000
 
 
-@pytest.mark.parametrize("value", [Decimal("NaN"), Decimal("Infinity"), float("nan"), None, "12", True, [], 10**12])
+@pytest.mark.parametrize(
+    "value", [Decimal("NaN"), Decimal("Infinity"), float("nan"), None, "12", True, [], 10**12]
+)
 def test_what_is_no_time_is_none(value: object) -> None:
     assert nanoseconds(value) is None
 
@@ -63,7 +65,7 @@ def test_no_fewer_samples_could_be_blamed(times: list[int]) -> None:
         size
         for size in range(1, len(times) + 1)
         for rows in combinations(range(len(times)), size)
-        if all(times[a] < times[b] for a, b in zip(rows, rows[1:], strict=False))
+        if all(times[a] < times[b] for a, b in pairwise(rows))
     )
     try:
         found = timeline(list(times), np.ones(len(times), np.bool_), "t.json")

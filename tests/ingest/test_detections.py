@@ -39,7 +39,9 @@ def write_3d(drive: Path, folder: Path, score: str = "2.5") -> Path:
     return folder
 
 
-def test_cuboids_are_placed_like_the_labels_they_equal(drive: Path, info: SequenceInfo, tmp_path: Path) -> None:
+def test_cuboids_are_placed_like_the_labels_they_equal(
+    drive: Path, info: SequenceInfo, tmp_path: Path
+) -> None:
     found = import_detections3d(write_3d(drive, tmp_path / "det"), info)
     truth = open_sequence(drive).ground_truth()
     assert truth is not None
@@ -51,7 +53,9 @@ def test_cuboids_are_placed_like_the_labels_they_equal(drive: Path, info: Sequen
     assert found.class_names == CLASSES
     assert (found.source == Source.DETECTOR).all()
     assert (found.track_id == -1).all()
-    assert found.detection[: int((found.frame == 0).sum())].tolist() == list(range(int((found.frame == 0).sum())))
+    assert found.detection[: int((found.frame == 0).sum())].tolist() == list(
+        range(int((found.frame == 0).sum()))
+    )
     np.testing.assert_allclose(found.score, 1 / (1 + np.exp(-2.5)), rtol=1e-6)
 
 
@@ -118,9 +122,11 @@ def test_real_detections_lie_on_the_cars(data_dir: Path) -> None:
     assert truth is not None
     assert truth.boxes3d is not None
     cars = truth.boxes3d.take(truth.boxes3d.class_labels() == "Car")
-    gaps = []
+    gaps: list[float] = []
     for frame in range(0, source.info.n_frames, 5):
         theirs = found.center_m[(found.frame == frame) & (found.score > 0.9)]
-        for center in cars.center_m[(cars.frame == frame) & (cars.occlusion == 0) & (cars.truncation == 0)]:
-            gaps.append(np.linalg.norm(theirs - center, axis=1).min(initial=np.inf))
+        clear = (cars.frame == frame) & (cars.occlusion == 0) & (cars.truncation == 0)
+        gaps += [
+            np.linalg.norm(theirs - center, axis=1).min(initial=np.inf) for center in cars.center_m[clear]
+        ]
     assert np.median(gaps) < 0.5

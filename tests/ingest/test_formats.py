@@ -36,7 +36,9 @@ def test_several_sequences_need_a_choice_and_are_listed(tmp_path: Path) -> None:
 
 def test_unknown_folder_says_what_was_looked_for_and_found(tmp_path: Path) -> None:
     (tmp_path / "holiday.jpg").write_bytes(b"")
-    with pytest.raises(SourceError, match=r"pandaset: camera/.*kitti_tracking: calib/.*Found: it has holiday\.jpg"):
+    with pytest.raises(
+        SourceError, match=r"pandaset: camera/.*kitti_tracking: calib/.*Found: it has holiday\.jpg"
+    ):
         recognise(tmp_path)
 
 

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from ingest.contract import SourceContract
 
 from fleetlabel.engine.ingest import SequenceSource, list_sequences, open_sequence
 from fleetlabel.engine.ingest.kitti_calib import KittiCalib, camera_from_rect, read_calib
@@ -19,6 +18,7 @@ from fleetlabel.geometry import boxes as cuboids
 from fleetlabel.geometry import quaternion, se3
 from fleetlabel.model.errors import SourceError
 from fleetlabel.store import SampleStatus
+from ingest.contract import SourceContract
 
 SCENE = Scene(n_frames=5, n_objects=3)
 
@@ -62,7 +62,9 @@ def label_rows(path: Path) -> list[list[str]]:
 
 positive = st.floats(0.1, 20)
 coordinate = st.floats(-150, 150)
-angle = st.one_of(st.floats(-np.pi, np.pi), st.sampled_from([np.pi, -np.pi, np.pi - 1e-9, -np.pi + 1e-9, 0.0]))
+angle = st.one_of(
+    st.floats(-np.pi, np.pi), st.sampled_from([np.pi, -np.pi, np.pi - 1e-9, -np.pi + 1e-9, 0.0])
+)
 
 
 class TestBoxConvention:
@@ -78,7 +80,9 @@ class TestBoxConvention:
         yaw, pitch, roll, place = ego
         q = quaternion.from_yaw(np.array(yaw))
         for axis, turned in ((2, pitch), (1, roll)):
-            q = quaternion.multiply(q, np.eye(4)[0] * np.cos(turned / 2) + np.eye(4)[axis] * np.sin(turned / 2))
+            q = quaternion.multiply(
+                q, np.eye(4)[0] * np.cos(turned / 2) + np.eye(4)[axis] * np.sin(turned / 2)
+            )
         world_from_ego = se3.transform(quaternion.to_matrix(q), np.array([place, -place, 5.0]))
         calib = KittiCalib.from_dict(_calib_dict())
         world_from_rect = (world_from_ego @ calib.ego_from_rect)[None]
@@ -110,8 +114,10 @@ def _calib_dict() -> dict[str, object]:
     """Calibration of sequence 0000's recording day, read from the text that KITTI prints."""
     rows = {
         "P2": "721.5377 0 609.5593 44.85728 0 721.5377 172.854 0.2163791 0 0 1 0.002745884",
-        "velo": "0.007533745 -0.9999714 -0.000616602 0.01480249 0.0007280733 -0.9998902 0.9998621 0.00752379 0.01480755",
-        "imu": "0.9999976 0.0007553071 -0.002035826 -0.0007854027 0.9998898 -0.01482298 0.002024406 0.01482454 0.9998881",
+        "velo": "0.007533745 -0.9999714 -0.000616602 0.01480249 0.0007280733 -0.9998902 0.9998621 0.00752379 "
+        "0.01480755",
+        "imu": "0.9999976 0.0007553071 -0.002035826 -0.0007854027 0.9998898 -0.01482298 0.002024406 0.01482454 "
+        "0.9998881",
     }
     values = {name: np.array(text.split(), dtype=np.float64) for name, text in rows.items()}
 

@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from ingest.contract import SourceContract
 
 from fleetlabel.engine.ingest import SequenceSource, open_sequence
 from fleetlabel.engine.ingest.pandaset_rig import parse_poses
 from fleetlabel.engine.ingest.testing import PANDASET_CAMERAS, Scene, write_pandaset
 from fleetlabel.geometry import quaternion, se3
 from fleetlabel.model.boxes import Source
+from ingest.contract import SourceContract
 
 SCENE = Scene(n_frames=6, n_objects=3)
 
@@ -33,7 +33,9 @@ def drive(written: Path, tmp_path: Path) -> Path:
 
 def world_points(source: SequenceSource, lidar: str, frame: int) -> np.ndarray:
     part, _ = source.read_sensor(lidar, frame, frame + 1)
-    pose = source.info.trajectory.at(part.samples["timestamp_ns"])[0] @ source.info.sensor(lidar).ego_from_sensor
+    pose = (
+        source.info.trajectory.at(part.samples["timestamp_ns"])[0] @ source.info.sensor(lidar).ego_from_sensor
+    )
     return se3.apply(pose, part.flat["points"][:, :3].astype(np.float64)) + source.info.world_offset_m
 
 
@@ -81,7 +83,9 @@ class TestAgainstTruth:
             np.testing.assert_allclose(world_points(source, lidar, 2), table[["x", "y", "z"]], atol=1e-5)
             part, _ = source.read_sensor(lidar, 2, 3)
             np.testing.assert_array_equal(part.flat["points"][:, 3], table["i"])
-            seconds = (part.samples["timestamp_ns"][0] + part.flat["point_time_offset_ns"].astype(np.int64)) / 1e9
+            seconds = (
+                part.samples["timestamp_ns"][0] + part.flat["point_time_offset_ns"].astype(np.int64)
+            ) / 1e9
             np.testing.assert_allclose(seconds, table["t"], atol=1e-6)
 
     def test_one_box_per_object_and_frame_the_spinning_lidars(self, written: Path) -> None:
@@ -91,7 +95,9 @@ class TestAgainstTruth:
         assert boxes is not None
         assert boxes.frame.tolist() == [frame for frame in range(6) for _ in range(3)]
         assert boxes.track_id.tolist() == [0, 1, 2] * 6
-        center, size, yaw = (np.concatenate(each) for each in zip(*(SCENE.objects(0.1 * f) for f in range(6)), strict=True))
+        center, size, yaw = (
+            np.concatenate(each) for each in zip(*(SCENE.objects(0.1 * f) for f in range(6)), strict=True)
+        )
         np.testing.assert_allclose(boxes.center_m, center, atol=1e-9)
         np.testing.assert_allclose(boxes.size_lwh_m, size, atol=1e-9)
         turned = quaternion.rotate(boxes.q_wxyz, np.array([1.0, 0, 0]))
@@ -115,7 +121,9 @@ class TestAgainstTruth:
         truth = scene.world_from_ego(0.1 * np.arange(3))
         np.testing.assert_allclose(poses[:, :3, 3] + info.world_offset_m, truth[:, :3, 3], atol=1e-6)
         table = pd.read_pickle(tmp_path / "utm/lidar/01.pkl.gz")
-        np.testing.assert_allclose(world_points(source, "pandar64", 1), table[table.d == 0][["x", "y", "z"]], atol=1e-5)
+        np.testing.assert_allclose(
+            world_points(source, "pandar64", 1), table[table.d == 0][["x", "y", "z"]], atol=1e-5
+        )
         labels = source.ground_truth()
         assert labels is not None
         assert labels.boxes3d is not None
@@ -201,10 +209,14 @@ class TestRealDrive:
         assert real.warnings == ()
         assert real.info.n_frames == 24
         assert len(real.info.sensors) == 8
-        assert {(s.camera.width_px, s.camera.height_px) for s in real.info.sensors if s.camera} == {(1920, 1080)}
+        assert {(s.camera.width_px, s.camera.height_px) for s in real.info.sensors if s.camera} == {
+            (1920, 1080)
+        }
         assert real.info.world_offset_m.tolist() == [0, 0, 0]
 
-    def test_points_come_back_within_a_tenth_of_a_millimetre(self, real: SequenceSource, data_dir: Path) -> None:
+    def test_points_come_back_within_a_tenth_of_a_millimetre(
+        self, real: SequenceSource, data_dir: Path
+    ) -> None:
         for frame in (0, 23):
             table = pd.read_pickle(data_dir / f"pandaset_drive/lidar/{frame:02d}.pkl.gz")
             for lidar, number in {"pandar64": 0, "pandar_gt": 1}.items():
@@ -214,14 +226,18 @@ class TestRealDrive:
     def test_points_lie_ahead_of_a_vehicle_that_drives_forward(self, real: SequenceSource) -> None:
         """The forward-facing lidar sees ahead, and the ego frame moves along its own x axis."""
         part, _ = real.read_sensor("pandar_gt", 5, 6)
-        ego = se3.apply(real.info.sensor("pandar_gt").ego_from_sensor, part.flat["points"][:, :3].astype(np.float64))
+        ego = se3.apply(
+            real.info.sensor("pandar_gt").ego_from_sensor, part.flat["points"][:, :3].astype(np.float64)
+        )
         assert np.median(np.abs(np.degrees(np.arctan2(ego[:, 1], ego[:, 0])))) < 30
         poses = real.info.trajectory.at(real.info.frame_timestamp_ns)
         moved = se3.apply(se3.invert(poses[10]), poses[15, :3, 3][None])[0]
         assert moved[0] > 1.5
         assert abs(moved[1]) < 0.1
 
-    def test_pictures_are_placed_as_the_source_places_them(self, real: SequenceSource, data_dir: Path) -> None:
+    def test_pictures_are_placed_as_the_source_places_them(
+        self, real: SequenceSource, data_dir: Path
+    ) -> None:
         """At 30 m: nowhere more than 1.5 px from the source's own poses, and all but the back camera exact."""
         for sensor in real.info.sensors[:6]:
             assert sensor.camera is not None
@@ -266,7 +282,9 @@ class TestRealDrive:
         for row in near:
             local = quaternion.rotate(quaternion.conjugate(boxes.q_wxyz[row]), points - boxes.center_m[row])
             above_ground = local[:, 2] > -0.5 * boxes.size_lwh_m[row, 2] + 0.3
-            around = (np.abs(local[:, :2]) < 0.5 * boxes.size_lwh_m[row, :2].max() + 0.3).all(axis=1) & above_ground
+            around = (np.abs(local[:, :2]) < 0.5 * boxes.size_lwh_m[row, :2].max() + 0.3).all(
+                axis=1
+            ) & above_ground
             inside = (np.abs(local) < 0.5 * boxes.size_lwh_m[row] + 0.05).all(axis=1) & above_ground
             if around.sum() >= 50:
                 shares.append(inside.sum() / around.sum())

@@ -43,7 +43,9 @@ def test_any_bytes_are_judged_without_an_exception(data: bytes) -> None:
 
 
 def test_size_that_the_calibration_is_not_for() -> None:
-    assert "is 64x48 px, but the camera's calibration is for 1920x1080" in (picture_fault(JPEG, (1920, 1080)) or "")
+    assert "is 64x48 px, but the camera's calibration is for 1920x1080" in (
+        picture_fault(JPEG, (1920, 1080)) or ""
+    )
 
 
 def test_bytes_are_kept_as_they_came_broken_or_not(tmp_path: Path) -> None:

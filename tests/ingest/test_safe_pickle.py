@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import builtins
+import contextlib
 import functools
 import gzip
 import io
@@ -161,7 +162,5 @@ def test_any_changed_byte_reads_as_a_table_or_ends_in_a_source_error(
     content[int(position * (len(content) - 1))] = value
     path = tmp_path_factory.mktemp("fuzz") / "t.pkl"
     path.write_bytes(bytes(content))
-    try:
-        assert isinstance(read_table(path), dict)
-    except SourceError as error:
-        assert str(path) in str(error)
+    with contextlib.suppress(SourceError):
+        assert all(isinstance(column, np.ndarray) for column in read_table(path).values())

@@ -40,7 +40,7 @@ def nanoseconds(seconds: object) -> int | None:
 def timeline(times_ns: Sequence[int | None], known: Bool, where: str) -> Timeline:
     """A sensor's times with the fewest samples blamed.
 
-    The samples on a longest strictly increasing run keep their times (of a pair, the first); each other one (a duplicate, or a jump
+    The samples on a longest strictly increasing run keep their times; each other one (the second of a pair, a jump
     back or ahead) is a fault, and its time is interpolated over the frame number. Frames without an entry are
     interpolated too, without a fault.
 

@@ -150,7 +150,8 @@ class PandaSetSequence(SequenceSource):
             if "t" in table
             else np.zeros(len(xyz_world))
         )
-        xyz = se3.apply(sensor_from_world, xyz_world - self._offset)
+        with np.errstate(invalid="ignore"):  # points that are not finite are sorted out right after
+            xyz = se3.apply(sensor_from_world, xyz_world - self._offset)
         return Points.finite(xyz, _floats(table, "i", path)[mine], offset_ns, str(path))
 
     def _read_times(self, sensor: str) -> dict[int, int | None]:

@@ -44,7 +44,7 @@ def read_cuboids(files: Mapping[int, Path], frame_timestamp_ns: I64, world_offse
         frame_timestamp_ns: (F,).
         world_offset_m: (3,) what is subtracted from positions.
     """
-    tables: list[dict[str, AnyArray]] = []
+    tables = [_no_rows()]
     quarantined: list[Quarantined] = []
     for frame, path in files.items():
         try:
@@ -53,11 +53,6 @@ def read_cuboids(files: Mapping[int, Path], frame_timestamp_ns: I64, world_offse
             tables.append(_read(path, frame))
         except SourceError as error:
             quarantined.append(Quarantined(frame, str(error)))
-    if not tables:
-        raise SourceError(
-            f"none of the {len(files)} files beside {next(iter(files.values()))} can be read as cuboids; "
-            f"the first: {quarantined[0].reason}"
-        )
     rows = {name: np.concatenate([table[name] for table in tables]) for name in tables[0]}
     identity, refused = _identities(rows)
     rows = _one_per_object(rows, identity)
@@ -80,6 +75,12 @@ def read_cuboids(files: Mapping[int, Path], frame_timestamp_ns: I64, world_offse
         )
     uuids = [str(uuid) for uuid in _first_uuid(rows)]
     return GroundTruth(class_names, {}, boxes, tuple(quarantined), tuple(notes), {"track_uuids": uuids})
+
+
+def _no_rows() -> dict[str, AnyArray]:
+    text, whole = np.empty(0, dtype=np.str_), np.empty(0, dtype=np.int64)
+    numbers = np.empty((0, len(_NUMBERS)))
+    return {"numbers": numbers, "uuid": text, "label": text, "sibling": text, "sensor": whole, "frame": whole}
 
 
 def _read(path: Path, frame: int) -> dict[str, AnyArray]:
@@ -152,7 +153,7 @@ def _identities(rows: Mapping[str, AnyArray]) -> tuple[I64, int]:
 
 def _one_per_object(rows: Mapping[str, AnyArray], identity: I64) -> dict[str, AnyArray]:
     """One row per frame and object, in the files' order, with ``track_id`` in order of appearance."""
-    rank = np.array([_RANK.get(int(sensor), len(_RANK)) for sensor in rows["sensor"]])
+    rank = np.array([_RANK.get(int(sensor), len(_RANK)) for sensor in rows["sensor"]], dtype=np.int64)
     file_order = np.arange(len(identity))
     best_first = np.lexsort((file_order, rank, identity, rows["frame"]))
     object_in_frame = np.stack([rows["frame"], identity], axis=1)[best_first]
