@@ -11,6 +11,7 @@ from enum import IntEnum
 from typing import Any, Self
 
 import numpy as np
+
 from fleetlabel.geometry import boxes as cuboids
 from fleetlabel.geometry.arrays import F32, F64, I8, I16, I32, I64, U8, AnyArray, Bool
 
@@ -66,7 +67,7 @@ class Boxes:
     ignore: Bool = _column(np.bool_, False)
 
     def __post_init__(self) -> None:
-        n = len(self.frame)
+        n = np.size(self.frame)
         for column in fields(self):
             if not column.metadata:
                 continue
@@ -75,7 +76,7 @@ class Boxes:
             if given is None:
                 value = np.full(shape, column.metadata["default"], dtype=dtype)
             else:
-                value = np.ascontiguousarray(given, dtype=dtype)
+                value = _as_dtype(column.name, given, dtype)
             if value.shape != shape:
                 raise ValueError(f"column {column.name} has {value.shape = }, expected {shape} for {n} boxes")
             object.__setattr__(self, column.name, value)
@@ -206,6 +207,18 @@ class Boxes3D(Boxes):
     def corners_m(self) -> F64:
         """Corners (N, 8, 3) in the world frame; order of :data:`fleetlabel.geometry.boxes.UNIT_CORNERS`."""
         return cuboids.corners(self.center_m, self.size_lwh_m, self.q_wxyz)
+
+
+def _as_dtype(name: str, given: AnyArray, dtype: np.dtype[Any]) -> AnyArray:
+    """The column in its declared dtype; whole numbers must survive the cast, so that no class becomes another."""
+    found = np.asarray(given)
+    with np.errstate(invalid="ignore"):
+        value = np.ascontiguousarray(found, dtype=dtype)
+    if found.dtype != dtype and dtype.kind in "iub" and not np.array_equal(value, found):
+        raise ValueError(
+            f"column {name} has {found.dtype} values that are no {dtype}: they would change when stored"
+        )
+    return value
 
 
 def _no_rows(dtype: np.dtype[Any], shape: tuple[int, ...]) -> AnyArray:

@@ -8,13 +8,17 @@ edges: the half pixel between the two is below any calibration's accuracy and is
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from typing import Any, ClassVar
 
 import numpy as np
+
 from fleetlabel.geometry.arrays import F64, Bool
 from fleetlabel.model.errors import SourceError
+
+_WIDEST_RADIUS = 1e3  # a pinhole that sees further than this (89.9 degrees) off its axis does not exist
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +46,9 @@ class CameraModel(ABC):
                 f"camera intrinsics {self.width_px}x{self.height_px} px, fx {self.fx_px}, fy {self.fy_px}: "
                 "sizes and focal lengths must be positive; check the calibration file"
             )
+        broken = {name: value for name, value in asdict(self).items() if not np.isfinite(value)}
+        if broken:
+            raise SourceError(f"camera intrinsics {broken} are not finite; check the calibration file")
 
     @property
     def matrix(self) -> F64:
@@ -58,18 +65,29 @@ class CameraModel(ABC):
 
         Returns:
             uv_px (N, 2) float64, and valid (N,): in front of the camera and within the field where the distortion
-            model is one to one. Valid pixels may lie outside the picture; invalid ones are NaN.
+            model is one to one. Valid pixels may lie outside the picture; invalid ones are NaN, and so are those of
+            points that are not finite.
         """
         points = np.asarray(points_camera, dtype=np.float64).reshape(-1, 3)
-        normalized, valid = self._distort(points)
+        finite = np.all(np.isfinite(points), axis=1)
+        # A point in the camera's own place has no pixel in any model.
+        normalized, valid = self._distort(np.where(finite[:, None], points, 0.0))
         uv = normalized * (self.fx_px, self.fy_px) + (self.cx_px, self.cy_px)
         uv[~valid] = np.nan
         return uv, valid
 
     def unproject(self, uv_px: F64) -> F64:
-        """Unit rays (N, 3) in the camera frame through pixels (N, 2): the inverse of :meth:`project`."""
+        """Unit rays (N, 3) in the camera frame through pixels (N, 2): the inverse of :meth:`project`.
+
+        Pixels farther out than any point is projected give a ray at the edge of the field, on their side of it; pixels
+        that are not finite give NaN.
+        """
         uv = np.asarray(uv_px, dtype=np.float64).reshape(-1, 2)
-        return self._undistort((uv - (self.cx_px, self.cy_px)) / (self.fx_px, self.fy_px))
+        finite = np.all(np.isfinite(uv), axis=1)
+        normalized = (uv - (self.cx_px, self.cy_px)) / (self.fx_px, self.fy_px)
+        rays = self._undistort(np.where(finite[:, None], normalized, 0.0))
+        rays[~finite] = np.nan
+        return rays
 
     def inside(self, uv_px: F64) -> Bool:
         """Which pixels (N, 2) lie within the picture, (N,)."""
@@ -111,32 +129,57 @@ class PinholeCamera(CameraModel):
         xy = points[:, :2] / np.where(valid, points[:, 2], 1.0)[:, None]
         if not self._distorted:
             return xy, valid
-        r2 = np.sum(xy * xy, axis=1)
-        valid = valid & (r2 < self._max_radius_squared())
-        r2 = np.where(valid, r2, 0.0)
-        return self._brown_conrady(np.where(valid[:, None], xy, 0.0), r2), valid
+        valid = valid & (np.sum(xy * xy, axis=1) < self._max_radius() ** 2)
+        xy = np.where(valid[:, None], xy, 0.0)
+        if self.p1 or self.p2:
+            jacobian = self._jacobian(xy)
+            valid = valid & (jacobian[0] * jacobian[2] > jacobian[1] ** 2)
+        return self._brown_conrady(xy), valid
 
     def _undistort(self, distorted: F64) -> F64:
-        xy = distorted.copy()
+        xy = distorted
         if self._distorted:
-            # Fixed-point iteration (OpenCV's undistortPoints), run until it stands still.
-            limit = min(self._max_radius_squared(), 1e6)
-            for _ in range(50):
-                error = self._brown_conrady(xy, np.sum(xy * xy, axis=1)) - distorted
-                xy = xy - error
-                radius = np.sqrt(np.sum(xy * xy, axis=1, keepdims=True))
-                xy = xy * np.minimum(1.0, np.sqrt(limit) / np.maximum(radius, 1e-12))
-                if np.max(np.abs(error), initial=0.0) < 1e-13:
-                    break
-        rays = np.concatenate([xy, np.ones((len(xy), 1))], axis=1)
-        return rays / np.linalg.norm(rays, axis=1, keepdims=True)
+            target = np.linalg.norm(distorted, axis=1)
+            radius = _invert_increasing(
+                self._radius_distorted, self._radius_slope, target, self._max_radius()
+            )
+            xy = distorted * (radius / np.maximum(target, 1e-12))[:, None]
+            if self.p1 or self.p2:
+                xy = self._refine(xy, distorted)
+        rays: F64 = np.concatenate([xy, np.ones((len(xy), 1))], axis=1)
+        rays /= np.linalg.norm(rays, axis=1, keepdims=True)
+        return rays
+
+    def _refine(self, xy: F64, distorted: F64) -> F64:
+        """Newton's method in the plane, for the tangential terms; a step that leads away is shortened."""
+        limit, scale = self._max_radius(), np.ones((len(xy), 1))
+        error = self._brown_conrady(xy) - distorted
+        for _ in range(60):
+            xx, xy_, yy = self._jacobian(xy)
+            determinant = xx * yy - xy_ * xy_
+            determinant = np.where(np.abs(determinant) > 1e-12, determinant, 1e-12)
+            step = np.stack(
+                [yy * error[:, 0] - xy_ * error[:, 1], xx * error[:, 1] - xy_ * error[:, 0]], axis=1
+            )
+            step = scale * step / determinant[:, None]
+            if float(np.max(np.abs(step), initial=0.0)) < 1e-15:
+                break
+            trial = xy - step
+            radius = np.linalg.norm(trial, axis=1, keepdims=True)
+            trial = trial * np.minimum(1.0, limit / np.maximum(radius, 1e-12))
+            trial_error = self._brown_conrady(trial) - distorted
+            better = np.sum(trial_error**2, axis=1, keepdims=True) < np.sum(error**2, axis=1, keepdims=True)
+            xy, error = np.where(better, trial, xy), np.where(better, trial_error, error)
+            scale = np.where(better, np.minimum(1.0, 2 * scale), scale / 4)
+        return xy
 
     @property
     def _distorted(self) -> bool:
         return any((self.k1, self.k2, self.p1, self.p2, self.k3))
 
-    def _brown_conrady(self, xy: F64, r2: F64) -> F64:
+    def _brown_conrady(self, xy: F64) -> F64:
         x, y = xy[:, 0], xy[:, 1]
+        r2 = x * x + y * y
         radial = 1 + r2 * (self.k1 + r2 * (self.k2 + r2 * self.k3))
         return np.stack(
             [
@@ -146,12 +189,29 @@ class PinholeCamera(CameraModel):
             axis=1,
         )
 
-    def _max_radius_squared(self) -> float:
-        """Squared radius where r * radial(r) stops growing: beyond it points fold back into the picture."""
-        derivative = np.polynomial.Polynomial([1, 3 * self.k1, 5 * self.k2, 7 * self.k3])
-        roots = np.atleast_1d(derivative.roots()) if derivative.degree() > 0 else np.empty(0)
-        real = roots[(np.abs(roots.imag) < 1e-9) & (roots.real > 0)].real
-        return float(real.min()) if len(real) else np.inf
+    def _jacobian(self, xy: F64) -> tuple[F64, F64, F64]:
+        """Derivatives xx, xy = yx, yy of :meth:`_brown_conrady`, (N,) each."""
+        x, y = xy[:, 0], xy[:, 1]
+        r2 = x * x + y * y
+        radial = 1 + r2 * (self.k1 + r2 * (self.k2 + r2 * self.k3))
+        growth = 2 * (self.k1 + r2 * (2 * self.k2 + r2 * 3 * self.k3))
+        return (
+            radial + x * x * growth + 2 * self.p1 * y + 6 * self.p2 * x,
+            x * y * growth + 2 * self.p1 * x + 2 * self.p2 * y,
+            radial + y * y * growth + 6 * self.p1 * y + 2 * self.p2 * x,
+        )
+
+    def _radius_distorted(self, radius: F64) -> F64:
+        r2 = radius * radius
+        return radius * (1 + r2 * (self.k1 + r2 * (self.k2 + r2 * self.k3)))
+
+    def _radius_slope(self, radius: F64) -> F64:
+        r2 = radius * radius
+        return 1 + r2 * (3 * self.k1 + r2 * (5 * self.k2 + r2 * 7 * self.k3))
+
+    def _max_radius(self) -> float:
+        """Radius where the picture radius stops growing: beyond it points fold back into the picture."""
+        return _end_of_growth((3 * self.k1, 5 * self.k2, 7 * self.k3), _WIDEST_RADIUS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,14 +236,7 @@ class FisheyeCamera(CameraModel):
 
     def _undistort(self, distorted: F64) -> F64:
         target = np.linalg.norm(distorted, axis=1)
-        theta = np.minimum(target, self._max_theta())
-        for _ in range(30):  # Newton; monotone below max_theta
-            error = self._theta_distorted(theta) - target
-            theta = np.clip(
-                theta - error / np.maximum(self._theta_slope(theta), 1e-6), 0.0, self._max_theta()
-            )
-            if np.max(np.abs(error), initial=0.0) < 1e-13:
-                break
+        theta = _invert_increasing(self._theta_distorted, self._theta_slope, target, self._max_theta())
         direction = distorted / np.maximum(target, 1e-12)[:, None]
         return np.concatenate([direction * np.sin(theta)[:, None], np.cos(theta)[:, None]], axis=1)
 
@@ -197,10 +250,45 @@ class FisheyeCamera(CameraModel):
 
     def _max_theta(self) -> float:
         """Angle where the picture radius stops growing, at most pi."""
-        slope = np.polynomial.Polynomial([1, 3 * self.k1, 5 * self.k2, 7 * self.k3, 9 * self.k4])
-        roots = np.atleast_1d(slope.roots()) if slope.degree() > 0 else np.empty(0)
-        real = roots[(np.abs(roots.imag) < 1e-9) & (roots.real > 0)].real
-        return min(float(np.sqrt(real.min())) if len(real) else np.pi, np.pi)
+        return _end_of_growth((3 * self.k1, 5 * self.k2, 7 * self.k3, 9 * self.k4), np.pi)
+
+
+@lru_cache(maxsize=256)
+def _end_of_growth(coefficients: tuple[float, ...], upper: float) -> float:
+    """The largest x up to which ``1 + c0 x^2 + c1 x^4 + ...`` stays positive, at most ``upper``.
+
+    By looking, not by the polynomial's roots, which a coefficient of nearly zero makes arbitrarily wrong.
+    """
+    polynomial = np.polynomial.Polynomial([1.0, *coefficients])
+    grid = np.concatenate([[0.0], np.geomspace(1e-3, upper, 4000)])
+    for _ in range(5):
+        falling = polynomial(grid * grid) <= 0
+        if not bool(falling.any()):
+            return float(grid[-1])
+        first = int(falling.argmax())
+        grid = np.linspace(grid[first - 1], grid[first], 1000)
+    return float(grid[0])
+
+
+def _invert_increasing(
+    function: Callable[[F64], F64], slope: Callable[[F64], F64], target: F64, upper: float
+) -> F64:
+    """Where a function that grows from 0 on [0, upper] takes the values ``target``; ``upper`` where it never does.
+
+    Newton's method kept between bounds; where it would leave them, or where the function is flat, they are halved.
+    """
+    low, high = np.zeros_like(target), np.full_like(target, upper)
+    x = np.minimum(target, upper)
+    for _ in range(100):
+        error = function(x) - target
+        low, high = np.where(error <= 0, x, low), np.where(error >= 0, x, high)
+        steep = slope(x)
+        newton = x - error / np.where(steep > 1e-9, steep, np.inf)
+        following = np.where((steep > 1e-9) & (newton > low) & (newton < high), newton, 0.5 * (low + high))
+        if float(np.max(np.abs(following - x), initial=0.0)) <= 1e-15:
+            break
+        x = following
+    return x
 
 
 def camera_from_dict(description: Mapping[str, Any]) -> CameraModel:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+
 from fleetlabel.geometry import se3
 from fleetlabel.geometry.arrays import F32, F64, I64
 from fleetlabel.geometry.trajectory import Trajectory

@@ -106,7 +106,7 @@ def remove_pending(folder: Path, name: str | None = None) -> None:
 
 
 def remove_folder(folder: Path, last: str) -> None:
-    """Deletes a folder, its file ``last`` after everything else, so that an interrupted deletion can be told and redone."""
+    """Deletes a folder, its file ``last`` after everything else: what an interrupted deletion leaves can be told."""
     with write_errors(folder):
         for entry in sorted(folder.iterdir(), key=lambda entry: entry.name == last):
             if entry.is_dir() and not entry.is_symlink():

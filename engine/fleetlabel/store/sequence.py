@@ -233,9 +233,10 @@ class SequenceStore:
         with durable.writer_lock(root):
             others = [path.relative_to(root).as_posix() for path in strangers(root)]
             if others:
+                some = ", ".join([*others[:5], *(["..."] if others[5:] else [])])
                 raise StoreError(
-                    f"{root} holds files that FleetLabel did not write, so it will not be overwritten: "
-                    f"{', '.join(others[:5])}{', ...' if len(others) > 5 else ''}; move them away or choose another --out"
+                    f"{root} holds files that FleetLabel did not write, so it will not be overwritten: {some}; "
+                    "move them away or choose another --out"
                 )
             durable.remove_folder(root, last=DOCUMENT)
 

@@ -24,13 +24,14 @@ EDGES: tuple[tuple[int, int], ...] = (
 def corners(center_m: F64, size_lwh_m: F64, q_wxyz: F64) -> F64:
     """Corners (N, 8, 3) of cuboids, in the frame of their centres, in the order of :data:`UNIT_CORNERS`."""
     local = UNIT_CORNERS * np.asarray(size_lwh_m, dtype=np.float64)[..., None, :]
-    rotated = np.einsum("...ij,...cj->...ci", quaternion.to_matrix(q_wxyz), local)
+    rotated: F64 = np.einsum("...ij,...cj->...ci", quaternion.to_matrix(q_wxyz), local)
     return rotated + np.asarray(center_m, dtype=np.float64)[..., None, :]
 
 
 def points_in_box(points_m: F64, center_m: F64, size_lwh_m: F64, q_wxyz: F64, margin_m: float = 0.0) -> Bool:
-    """Which points (P, 3) lie in one cuboid grown by ``margin_m`` on every side, (P,)."""
-    local = (points_m - center_m) @ quaternion.to_matrix(q_wxyz)
+    """Which points (P, 3) lie in one cuboid grown by ``margin_m`` on every side, (P,); none that is not finite."""
+    with np.errstate(invalid="ignore"):  # infinity times zero
+        local = (points_m - center_m) @ quaternion.to_matrix(q_wxyz)
     inside: Bool = np.all(np.abs(local) <= 0.5 * np.asarray(size_lwh_m) + margin_m, axis=-1)
     return inside
 

@@ -25,8 +25,8 @@ def normalize(q_wxyz: F64) -> F64:
         raise ValueError(
             f"quaternion {bad.tolist()} is zero or not finite; expected w, x, y, z of a rotation"
         )
-    q = q / norm
-    return np.where(q[..., :1] < 0, -q, q)
+    unit: F64 = np.where(q[..., :1] < 0, -q, q) / norm
+    return unit
 
 
 def multiply(a_wxyz: F64, b_wxyz: F64) -> F64:
@@ -46,7 +46,8 @@ def multiply(a_wxyz: F64, b_wxyz: F64) -> F64:
 
 def conjugate(q_wxyz: F64) -> F64:
     """Inverse rotations of unit quaternions, shape (..., 4)."""
-    return np.asarray(q_wxyz, dtype=np.float64) * np.array([1.0, -1.0, -1.0, -1.0])
+    conjugated: F64 = np.asarray(q_wxyz, dtype=np.float64) * np.array([1.0, -1.0, -1.0, -1.0])
+    return conjugated
 
 
 def rotate(q_wxyz: F64, vectors: F64) -> F64:
@@ -101,7 +102,8 @@ def from_yaw(yaw_rad: F64) -> F64:
 def yaw_of(q_wxyz: F64) -> F64:
     """Heading (...) in radians, [-pi, pi]: the direction of the rotated x axis seen from above."""
     w, x, y, z = np.moveaxis(np.asarray(q_wxyz, dtype=np.float64), -1, 0)
-    return np.arctan2(2 * (x * y + w * z), 1 - 2 * (y * y + z * z))
+    yaw_rad: F64 = np.arctan2(2 * (x * y + w * z), 1 - 2 * (y * y + z * z))
+    return yaw_rad
 
 
 def slerp(q0_wxyz: F64, q1_wxyz: F64, alpha: F64) -> F64:

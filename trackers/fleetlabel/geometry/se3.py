@@ -32,7 +32,8 @@ def apply(dst_from_src: F64, points_src: F64) -> F64:
     points = np.asarray(points_src, dtype=np.float64)
     if dst_from_src.ndim == 2:
         return points @ dst_from_src[:3, :3].T + dst_from_src[:3, 3]
-    return np.einsum("nij,nj->ni", dst_from_src[:, :3, :3], points) + dst_from_src[:, :3, 3]
+    carried: F64 = np.einsum("nij,nj->ni", dst_from_src[:, :3, :3], points) + dst_from_src[:, :3, 3]
+    return carried
 
 
 def from_pose(pose: F64) -> F64:

@@ -14,7 +14,7 @@ class OutOfRangeError(ValueError):
     """A pose was asked for at a time that the trajectory does not reach."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Trajectory:
     """Ego poses over time; between samples translation is linear and rotation is slerp.
 
@@ -35,9 +35,22 @@ class Trajectory:
             raise ValueError(
                 f"ego poses have shape {self.world_from_ego.shape}, expected {shape}, at least one"
             )
-        steps = np.diff(self.timestamp_ns)
-        if bool(np.any(steps <= 0)):
-            row = int(np.argmax(steps <= 0)) + 1
+        if self.timestamp_ns.dtype != np.int64:
+            raise ValueError(
+                f"ego poses have {self.timestamp_ns.dtype} timestamps, expected int64 nanoseconds"
+            )
+        usable = np.isfinite(self.world_from_ego).all(axis=1) & (
+            np.linalg.norm(self.world_from_ego[:, 3:], axis=1) > 1e-6
+        )
+        if not bool(usable.all()):
+            row = int(np.argmin(usable))
+            raise ValueError(
+                f"ego pose {row} ({self.timestamp_ns[row]} ns) is {self.world_from_ego[row].tolist()}; expected "
+                "finite x y z and a quaternion w x y z that is not zero; drop or repair it"
+            )
+        late = self.timestamp_ns[1:] <= self.timestamp_ns[:-1]
+        if bool(late.any()):
+            row = int(late.argmax()) + 1
             raise ValueError(
                 f"ego pose {row} has timestamp {self.timestamp_ns[row]} ns, not later than pose {row - 1} "
                 f"({self.timestamp_ns[row - 1]} ns); sort the poses and drop duplicates"
@@ -51,15 +64,16 @@ class Trajectory:
         """
         times = np.atleast_1d(np.asarray(timestamp_ns, dtype=np.int64))
         first, last = int(self.timestamp_ns[0]), int(self.timestamp_ns[-1])
-        outside = np.maximum(first - times, times - last)
-        if len(times) and int(outside.max()) > self.max_extrapolation_ns:
-            worst = int(times[int(outside.argmax())])
+        reach = self.max_extrapolation_ns
+        outside = (times < first - reach) | (times > last + reach)
+        if bool(outside.any()):
             raise OutOfRangeError(
-                f"no ego pose at {worst} ns: the trajectory covers {first}..{last} ns and is continued by at most "
-                f"{self.max_extrapolation_ns / 1e9:g} s beyond its ends; check the clocks or add poses"
+                f"no ego pose at {times[int(outside.argmax())]} ns: the trajectory covers {first}..{last} ns and is "
+                f"continued by at most {reach / 1e9:g} s beyond its ends; check the clocks or add poses"
             )
         if len(self.timestamp_ns) == 1:
-            return np.repeat(self.world_from_ego, len(times), axis=0)
+            t_m, q_wxyz = self.world_from_ego[:, :3], quaternion.normalize(self.world_from_ego[:, 3:])
+            return np.repeat(np.concatenate([t_m, q_wxyz], axis=-1), len(times), axis=0)
         left = np.clip(
             np.searchsorted(self.timestamp_ns, times, side="right") - 1, 0, len(self.timestamp_ns) - 2
         )
