@@ -118,25 +118,25 @@ class Tracker3DConfig(TrackerConfig):
 
     """
 
-    high_score: float = 0.5
+    high_score: float = 0.4
     low_score: float = 0.1
-    birth_score: float = 0.5
+    birth_score: float = 0.3
     confirm_evidence: float = 0.9
-    high_gate: float = -0.4
-    low_gate: float = -0.2
+    high_gate: float = -0.3
+    low_gate: float = 0.2
     rebirth_gate: float = -0.6
-    rebirth_buffer: float = 0.5
+    rebirth_buffer: float = 0.3
     class_penalty: float = 0.3
-    max_coast_s: float = 1.5
-    low_coast_s: float = 0.35
-    tentative_coast_s: float = 0.0
+    max_coast_s: float = 3.0
+    low_coast_s: float = 0.25
+    tentative_coast_s: float = 0.15
     borrow_weight: float = 0.1
-    reach_m: float = 6.0
+    reach_m: float = 3.0
     position_std_m: float = 0.3
     size_std_m: float = 0.3
-    yaw_std_rad: float = 0.15
-    start_speed_std_mps: float = 10.0
-    acceleration_std: float = 2.0
+    yaw_std_rad: float = 0.1
+    start_speed_std_mps: float = 5.0
+    acceleration_std: float = 4.0
     yaw_rate_std: float = 0.3
 
     def noise(self) -> F64:

@@ -16,7 +16,7 @@ from fleetlabel.trackers.kernels import gating
 from fleetlabel.trackers.noise_fit import fit_noise
 from fleetlabel.trackers.offline_config import SmoothConfig
 from fleetlabel.trackers.rows import Status
-from fleetlabel.trackers.timeline import YAW, ClassNoise, Evidence, Timeline, build_timeline
+from fleetlabel.trackers.timeline import YAW, ClassNoise, Evidence, Timeline, build_timeline, neighbours
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,17 +51,15 @@ def owner_of_rows(track_id: I64, detection: I64, n_detections: int) -> I64:
     return owner
 
 
-def output_rows(evidence: Evidence, line: Timeline, fill_gap_s: float) -> OutputRows:
-    """The samples to give out: all with a detection, and gaps no longer than ``fill_gap_s``."""
+def output_rows(evidence: Evidence, line: Timeline, config: SmoothConfig) -> OutputRows:
+    """The samples to give out: all with a detection, short gaps."""
     seen = line.detection >= 0
-    index = np.arange(len(seen))
-    before = np.maximum.accumulate(np.where(seen, index, 0))
-    after = np.minimum.accumulate(np.where(seen, index, len(seen) - 1)[::-1])[::-1]
+    left, right = neighbours(line.ptr, line.detection)
     time_s = evidence.time_s[line.frame]
-    shown = np.flatnonzero(seen | (time_s[after] - time_s[before] <= fill_gap_s + 1e-9))
+    gap = time_s[right] - time_s[left]
+    shown = np.flatnonzero(seen | (gap <= config.fill_gap_s + 1e-9))
     shown = shown[np.lexsort((line.track[shown], line.frame[shown]))]
-    # Ids from 1 in order of appearance.
-    rank = np.empty(len(line.class_id), dtype=np.int64)
+    rank = np.empty(len(line.class_id), dtype=np.int64)  # ids from 1 in order of first detection
     rank[np.lexsort((np.arange(len(rank)), line.frame[line.ptr[:-1]]))] = np.arange(1, len(rank) + 1)
     score = np.zeros(len(seen))
     score[seen] = evidence.score[line.detection[seen]]
@@ -76,7 +74,7 @@ def output_rows(evidence: Evidence, line: Timeline, fill_gap_s: float) -> Output
 
 
 def solve(evidence: Evidence, owner: I64, config: SmoothConfig, start_noise: F64, reach_m: float) -> Timeline:
-    """Claim, link and smooth; returns the timeline of the tracks that are kept, without extensions."""
+    """Claim, link and smooth; returns the timeline of the tracks that are kept."""
     noise = ClassNoise(
         classes=np.empty(0, dtype=np.int64), values=np.empty((0, *start_noise.shape)), other=start_noise
     )
@@ -91,7 +89,10 @@ def solve(evidence: Evidence, owner: I64, config: SmoothConfig, start_noise: F64
         owner = _claim(evidence, owner, line, config, reach_m)
         owner = _link(evidence, _compact(owner), config, noise)
     owner = _drop_false(evidence, _compact(owner), config)
-    return build_timeline(evidence, _compact(owner), extend_s=0.0, noise=noise, dof=config.outlier_dof)
+    return build_timeline(
+        evidence, _compact(owner), extend_s=0.0,
+        noise=noise, dof=config.outlier_dof,
+    )  # fmt: skip
 
 
 def _compact(owner: I64) -> I64:

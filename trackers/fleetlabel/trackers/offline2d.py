@@ -41,7 +41,7 @@ def smooth_tracks_2d(
     )
     owner = owner_of_rows(rows.track_id, rows.detection, len(detections))
     line = solve(evidence, owner, config, config.noise(), 0.0)
-    out = output_rows(evidence, line, config.fill_gap_s)
+    out = output_rows(evidence, line, config)
     return Tracks2D(
         frame=out.frame, track_id=out.track_id, xyxy_px=corner_points(line.mean[out.sample, 0]), score=out.score,
         class_id=out.class_id, detection=out.detection, status=out.status,

@@ -36,7 +36,7 @@ def smooth_tracks_3d(
     size = rigid_size(evidence, line, config.size_quantile)
     pose, velocity, parked = one_pose_while_parked(evidence, line, config)
     heading = settle_heading(evidence, line, parked, pose[:, 3], config)
-    out = output_rows(evidence, line, config.fill_gap_s)
+    out = output_rows(evidence, line, config)
     k = out.sample
     return Tracks3D(
         frame=out.frame, track_id=out.track_id, center_m=pose[k, :3], size_lwh_m=size[line.track[k]],

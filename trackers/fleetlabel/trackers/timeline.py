@@ -116,9 +116,8 @@ def build_timeline(
     n_tracks = int(owner.max()) + 1 if len(owner) else 0
     begin = np.searchsorted(owner[rows], np.arange(n_tracks + 1))
     low, high = evidence.frame[rows[begin[:-1]]], evidence.frame[rows[begin[1:] - 1]]
-    if extend_s > 0:
-        low = np.searchsorted(evidence.time_s, evidence.time_s[low] - extend_s - 1e-9)
-        high = np.searchsorted(evidence.time_s, evidence.time_s[high] + extend_s + 1e-9, side="right") - 1
+    low = np.searchsorted(evidence.time_s, evidence.time_s[low] - extend_s - 1e-9)
+    high = np.searchsorted(evidence.time_s, evidence.time_s[high] + extend_s + 1e-9, side="right") - 1
     ptr = np.concatenate([[0], np.cumsum(high - low + 1)]).astype(np.int64)
     track = np.repeat(np.arange(n_tracks), np.diff(ptr))
     frame = low[track] + np.arange(ptr[-1]) - ptr[:-1][track]
@@ -133,21 +132,25 @@ def build_timeline(
     )  # fmt: skip
 
 
+def neighbours(ptr: I64, detection: I64) -> tuple[I64, I64]:
+    """Sample with a detection at or before, and at or after, each sample (K,) of the same track; -1 for none."""
+    index, seen = np.arange(len(detection)), detection >= 0
+    left = np.maximum.accumulate(np.where(seen, index, -1))
+    right = np.minimum.accumulate(np.where(seen, index, len(seen))[::-1])[::-1]
+    length = np.diff(ptr)
+    left[left < np.repeat(ptr[:-1], length)] = -1
+    right[right >= np.repeat(ptr[1:], length)] = -1
+    return left, right
+
+
 def _scale(evidence: Evidence, ptr: I64, detection: I64, frame: I64) -> F64:
     """Size of the box at each sample in 2D, interpolated where there is none; 1 in 3D."""
     if evidence.is_3d:
         return np.ones(len(detection))
     seen = np.flatnonzero(detection >= 0)
     size = np.sqrt(np.prod(np.maximum(evidence.box[detection[seen], 2:4], 1.0), axis=1))
-    # Samples are numbered on across tracks, so one interpolation over all of them would mix neighbours in:
-    # where a track begins or ends with samples that saw nothing, the nearest detection of the same track
-    # counts.
-    left = np.maximum.accumulate(np.where(detection >= 0, np.arange(len(detection)), -1))
-    right = np.minimum.accumulate(np.where(detection >= 0, np.arange(len(detection)), len(detection))[::-1])[
-        ::-1
-    ]
-    first, last = np.repeat(ptr[:-1], np.diff(ptr)), np.repeat(ptr[1:], np.diff(ptr))
-    left, right = np.where(left < first, right, left), np.where(right >= last, left, right)
+    left, right = neighbours(ptr, detection)
+    left, right = np.where(left < 0, right, left), np.where(right < 0, left, right)
     rank = np.cumsum(detection >= 0) - 1
     before, after = size[rank[left]], size[rank[right]]
     alpha = (frame - frame[left]) / np.maximum(frame[right] - frame[left], 1)

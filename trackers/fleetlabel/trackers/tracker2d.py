@@ -70,7 +70,8 @@ class Tracker2D:
 def center_size(xyxy_px: F64) -> F64:
     """(N, 4) boxes x1 y1 x2 y2 as cx cy w h."""
     low, high = xyxy_px[:, :2], xyxy_px[:, 2:]
-    return np.concatenate([0.5 * (low + high), high - low], axis=1)
+    with np.errstate(invalid="ignore"):  # infinities are refused where all numbers are checked
+        return np.concatenate([0.5 * (low + high), high - low], axis=1)
 
 
 def corner_points(cxcywh_px: F64) -> F64:
