@@ -82,7 +82,7 @@ def _show_problem(window: U8, problem: str, scale: float) -> None:
     height, width = window.shape[:2]
     size, step = round(13 * scale), round(20 * scale)
     lines = draw.wrap_lines(problem, 0.86 * width, size, max_lines=max(height // (2 * step), 1))
-    top = (height - step * len(lines)) / 2
+    top = 0.8 * height - step * len(lines) / 2  # below what the labels mostly outline
     for row, line in enumerate(lines):
         x = (width - draw.text_width(line, size)) / 2
         draw.write(window, line, x, top + step * row + size, PROBLEM, size)

@@ -111,7 +111,7 @@ def _draw_ego(tile: U8, scale: float) -> None:
 def _draw_cuboids(
     tile: U8, overlay: GroundOverlay, color_by: ColorBy, pixels_per_m: float, scale: float
 ) -> None:
-    """Footprints with a heavy front edge, arrows as long as the way of a second, paths of the last seconds."""
+    """Footprints with a heavy front edge, arrows for the way of a second, paths of the last seconds."""
     index, palette = box_colors(overlay.cuboids, color_by)
     corners = tile_from_ego(overlay.footprint_m, tile, pixels_per_m)
     thin, thick = max(round(scale), 1), max(round(2.5 * scale), 1)

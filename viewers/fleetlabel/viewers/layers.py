@@ -70,8 +70,8 @@ class LabelLayer:
         """Paths of a frame's cuboids since ``first_frame``.
 
         Returns:
-            segments (S, 2, 3) in the world between successive boxes of a track, and the row (S,) of each among
-            the frame's cuboids.
+            segments (S, 2, 3) in the world between successive boxes of a track, and the row (S,) of each
+            among the frame's cuboids.
         """
         rows = np.arange(self.cuboid_ptr[first_frame], self.cuboid_ptr[frame + 1])
         rows = rows[self.cuboids.track_id[rows] >= 0]

@@ -7,15 +7,17 @@ from dataclasses import dataclass
 import numpy as np
 
 from fleetlabel.geometry import se3
-from fleetlabel.geometry.arrays import F64, I32, Bool
+from fleetlabel.geometry.arrays import F64, I32, I64, Bool
 from fleetlabel.geometry.boxes import EDGES
 from fleetlabel.model.cameras import CameraModel, FisheyeCamera, PinholeCamera
 
 # Nearer than this a pinhole's projection explodes; lines are cut here instead of being dropped.
 NEAR_M = 0.1
 
-# Pieces per edge where lines are curves: a 90 degree arc then errs by less than 0.1 % of its radius.
+# Where lines are curves, an edge is looked at in this many pieces of equal angle, at most 7.5 degrees each. It is
+# drawn in as few of them as keep it within a fraction of a pixel, given as share of the picture's width.
 _CURVE_PIECES = 24
+_CURVE_TOLERANCE = 2e-4
 
 # Of the corners (fleetlabel.geometry.boxes) the bottom face has 0..3 and the top 4..7.
 _FRONT_CORNERS = {0, 3, 4, 7}
@@ -108,14 +110,50 @@ def _clip_near(lines: F64) -> tuple[F64, Bool]:
 def _project_lines(lines: F64, camera: CameraModel) -> tuple[F64, I32]:
     """Pieces (S, 2, 2) of lines (L, 2, 3) in pixels, and the line (S,) of each."""
     pieces = 1 if _keeps_lines_straight(camera) else _CURVE_PIECES
-    share = np.linspace(0.0, 1.0, pieces + 1)
-    points = lines[:, :1] + share[:, None] * (lines[:, 1:] - lines[:, :1])
+    points = lines if pieces == 1 else _split_by_angle(lines, pieces)
     uv, valid = camera.project(points.reshape(-1, 3))
     uv, valid = uv.reshape(-1, pieces + 1, 2), valid.reshape(-1, pieces + 1)
-    drawn = valid[:, :-1] & valid[:, 1:]
-    segments = np.stack([uv[:, :-1], uv[:, 1:]], axis=2)[drawn]
-    line = np.broadcast_to(np.arange(len(lines), dtype=np.int32)[:, None], drawn.shape)[drawn]
-    return segments, line
+    stride = _strides(uv, _CURVE_TOLERANCE * camera.width_px)
+    segments, owners = [np.empty((0, 2, 2))], [np.empty(0, dtype=np.int32)]
+    for step in np.unique(stride):
+        rows = np.flatnonzero(stride == step).astype(np.int32)
+        nodes, seen = uv[rows, ::step], valid[rows, ::step]
+        drawn = seen[:, :-1] & seen[:, 1:]
+        segments.append(np.stack([nodes[:, :-1], nodes[:, 1:]], axis=2)[drawn])
+        owners.append(np.broadcast_to(rows[:, None], drawn.shape)[drawn])
+    return np.concatenate(segments), np.concatenate(owners)
+
+
+def _split_by_angle(lines: F64, pieces: int) -> F64:
+    """Points (L, pieces + 1, 3) on lines (L, 2, 3), equally spaced as seen from the camera.
+
+    Equal lengths would leave the part of a long edge that passes close to the camera in a single piece.
+    """
+    start, way = lines[:, 0], lines[:, 1] - lines[:, 0]
+    length = np.maximum(np.linalg.norm(way, axis=1), 1e-9)
+    along = way / length[:, None]
+    nearest = -np.sum(start * along, axis=1)
+    distance = np.maximum(np.linalg.norm(start + nearest[:, None] * along, axis=1), 1e-3)
+    first, last = np.arctan2(-nearest, distance), np.arctan2(length - nearest, distance)
+    angle = first[:, None] + np.linspace(0.0, 1.0, pieces + 1) * (last - first)[:, None]
+    share = (nearest[:, None] + distance[:, None] * np.tan(angle)) / length[:, None]
+    share[:, 0], share[:, -1] = 0.0, 1.0
+    points: F64 = start[:, None] + np.clip(share, 0.0, 1.0)[:, :, None] * way[:, None]
+    return points
+
+
+def _strides(uv: F64, tolerance_px: float) -> I64:
+    """How many pieces of each curve (L, pieces + 1, 2) one chord may replace; 1 where a part cannot be seen."""
+    pieces = uv.shape[1] - 1
+    stride = np.ones(len(uv), dtype=np.int64)
+    for step in (n for n in range(2, pieces + 1) if pieces % n == 0):
+        start, stop = uv[:, :-1:step, None], uv[:, step::step, None]
+        inner = uv[:, :-1].reshape(len(uv), pieces // step, step, 2) - start
+        chord = stop - start
+        area = np.abs(inner[..., 0] * chord[..., 1] - inner[..., 1] * chord[..., 0])
+        height = area / np.maximum(np.hypot(chord[..., 0], chord[..., 1]), 1e-9)
+        stride[height.max(axis=(1, 2), initial=0.0) <= tolerance_px] = step
+    return stride
 
 
 def _keeps_lines_straight(camera: CameraModel) -> bool:

@@ -70,7 +70,7 @@ def luminance(bgr: AnyArray) -> F64:
     return weighted
 
 
-TRACK_COLORS: U8 = _spread(31)
+TRACK_COLORS: U8 = _spread(20)
 UNTRACKED = _rgb(0x9AA3AE)
 
 
