@@ -25,6 +25,7 @@ from fleetlabel.trackers.metrics.identity import Identity, identity
 from fleetlabel.trackers.metrics.ignoring import (
     KITTI_DISTRACTORS,
     Ignorable,
+    counted_rows,
     drop_ignored,
     kitti_ignorable,
     mostly_inside,
@@ -53,6 +54,7 @@ __all__ = [
     "Sequence",
     "amota",
     "clear",
+    "counted_rows",
     "detection_ap",
     "detection_curve",
     "drop_ignored",

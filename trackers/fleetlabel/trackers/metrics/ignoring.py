@@ -34,7 +34,12 @@ class Ignorable:
 
 
 def drop_ignored(sequence: Sequence, ignorable: Ignorable, threshold: float = 0.5) -> Sequence:
-    """The sequence that metrics should see, as TrackEval prepares KITTI.
+    """The sequence that metrics should see, as TrackEval prepares KITTI: the rows of :func:`counted_rows`."""
+    return sequence.keep(*counted_rows(sequence, ignorable, threshold))
+
+
+def counted_rows(sequence: Sequence, ignorable: Ignorable, threshold: float = 0.5) -> tuple[Bool, Bool]:
+    """Which truth (G,) and prediction rows (P,) metrics should see, as TrackEval prepares KITTI.
 
     All truth is matched with all predictions (greatest total similarity, at least ``threshold``);
     predictions matched to ignored truth go, unmatched ignorable predictions go, and so does all ignored
@@ -47,7 +52,7 @@ def drop_ignored(sequence: Sequence, ignorable: Ignorable, threshold: float = 0.
     lost = ignorable.truth & (partner >= 0)
     drop = ignorable.prediction & ~matched
     drop[partner[lost]] = True
-    return sequence.keep(~ignorable.truth, ~drop)
+    return ~ignorable.truth, ~drop
 
 
 def kitti_ignorable(
