@@ -45,7 +45,9 @@ def main() -> None:
     try:
         app()
     except FleetLabelError as error:
-        Console(stderr=True, soft_wrap=True).print("error:", str(error), markup=False, highlight=False, style="red")
+        Console(stderr=True, soft_wrap=True).print(
+            "error:", str(error), markup=False, highlight=False, style="red"
+        )
         sys.exit(_exit_code(error))
 
 

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from fleetlabel.engine.cli import options as opt
 from fleetlabel.engine.cli.progress import part_bar
@@ -44,7 +45,13 @@ def info(store: opt.StoreArg, as_json: opt.Json = False) -> None:
         column.justify = "right"
     for line in described.tables:
         samples = f"{line.committed:,}" + ("" if line.committed == line.samples else f" of {line.samples:,}")
-        table.add_row(line.path, samples, str(line.parts), f"{line.rows:,}", str(line.quarantined or ""))
+        table.add_row(
+            Text(line.path, overflow="fold"),
+            samples,
+            str(line.parts),
+            f"{line.rows:,}",
+            str(line.quarantined or ""),
+        )
     console.print(table)
     console.print(f"content hash: {described.content_hash}")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fleetlabel.engine.detect import DetectConfig, Detector, DetectFailure, FrameDetections, load_weights
+from fleetlabel.engine.detect import DetectConfig, DetectFailure, Detector, FrameDetections, load_weights
 from fleetlabel.engine.detect.weights import sha256_of
 from fleetlabel.engine.ingest import import_detections2d
 from fleetlabel.engine.pipeline.choice import settle_backend

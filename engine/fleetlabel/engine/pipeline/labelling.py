@@ -46,11 +46,12 @@ def plan_track(
     smoothed2d, smoothing2d = _plan_smooth2d(store, config, detected, tracked2d, tasks2d)
     smoothed3d, smoothing3d = _plan_smooth3d(store, config, lifted, tracked3d, tasks3d)
     name = config.labels or f"auto-{_short_name(smoothed2d, smoothed3d)}"
-    before = [*pending, *tasks2d, *tasks3d, *smoothing2d, *smoothing3d]
-    runs = {run.stage: run for run in (detected, lifted, tracked2d, tracked3d, smoothed2d, smoothed3d)}
-    work = partial(_write_labels, store.root, name, {stage: run.run_id for stage, run in runs.items()})
-    label = Task("labels", "all", 0, store.info.n_frames, work, tuple(before))
-    return name, [*tasks2d, *tasks3d, *smoothing2d, *smoothing3d, label]
+    tasks = [*tasks2d, *tasks3d, *smoothing2d, *smoothing3d]
+    runs = {run.stage: run.run_id for run in (detected, lifted, tracked2d, tracked3d, smoothed2d, smoothed3d)}
+    if name not in store.label_versions() or store.labels(name).provenance.get("runs") != runs:
+        work = partial(_write_labels, store.root, name, runs)
+        tasks.append(Task("labels", "all", 0, store.info.n_frames, work, (*pending, *tasks)))
+    return name, tasks
 
 
 def _plan_smooth2d(

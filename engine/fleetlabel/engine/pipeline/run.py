@@ -9,7 +9,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from fleetlabel.engine.ingest import open_sequence, write_ground_truth
+import numpy as np
+
+from fleetlabel.engine.ingest import GROUND_TRUTH, open_sequence, write_ground_truth
 from fleetlabel.engine.pipeline.config import Existing, RunConfig
 from fleetlabel.engine.pipeline.detecting import plan_detect
 from fleetlabel.engine.pipeline.driver import Finished, Task, execute
@@ -18,6 +20,7 @@ from fleetlabel.engine.pipeline.labelling import plan_track
 from fleetlabel.engine.pipeline.ledger import Ledger, make_ledger
 from fleetlabel.engine.pipeline.lifting import plan_lift
 from fleetlabel.model.errors import InterruptedRunError, UsageError
+from fleetlabel.model.sensors import SensorKind
 from fleetlabel.store import Quarantined, SequenceStore, describe
 from fleetlabel.store.runs import latest_run
 
@@ -143,6 +146,7 @@ class _Session:
         self._finished: list[Finished] = []
         self._started_s = time.perf_counter()
         self._source: tuple[Path, str] | None = None
+        self._set_aside: list[tuple[str, Quarantined]] = []
 
     @classmethod
     def ingesting(cls, source: Path, config: RunConfig, observer: Observer | None) -> _Session:
@@ -172,7 +176,21 @@ class _Session:
         source, name = self._source
         self.store.clean()
         self.execute(plan_ingest(self.store, source, name, self._config.chunk_frames))
-        write_ground_truth(self.store, open_sequence(source, name))
+        truth = write_ground_truth(self.store, open_sequence(source, name))
+        if truth is not None:
+            self.warnings.extend(truth.notes)
+            self._set_aside += [(f"labels/{GROUND_TRUTH}", entry) for entry in truth.quarantined]
+        for lidar in self.store.info.of_kind(SensorKind.LIDAR):
+            dropped = (
+                self.store.sensor_table(lidar.name)
+                .read(columns=("dropped_points",))
+                .samples["dropped_points"]
+            )
+            if dropped.any():
+                self.warnings.append(
+                    f"{lidar.name}: {dropped.sum()} points in {np.count_nonzero(dropped)} sweeps are not finite and "
+                    f"were left out, first in frame {int(np.argmax(dropped > 0))}"
+                )
 
     def execute(self, tasks: Sequence[Task]) -> None:
         """Runs tasks on this call's workers."""
