@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import signal
 import subprocess
@@ -189,4 +188,4 @@ def _commits(store: Path) -> dict[Path, int]:
         if store.exists()
         else []
     )
-    return {path: os.stat(path).st_mtime_ns for path in records}
+    return {path: path.stat().st_mtime_ns for path in records}
