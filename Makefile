@@ -51,11 +51,11 @@ format: $(STAMP)
 proto: $(STAMP)
 	@.ci/generated $(BIN)/python
 
-# TrackEval and py-motmetrics, which tests compare our metrics with, in an environment of their own.
+# TrackEval, py-motmetrics and nuscenes-devkit, which tests compare our metrics with, in an environment of their own.
 oracles: $(ORACLES)/.installed
 
 $(ORACLES)/.installed: .ci/oracles.txt
-	@echo "setup: installing TrackEval and py-motmetrics into $(ORACLES)"
+	@echo "setup: installing TrackEval, py-motmetrics and nuscenes-devkit into $(ORACLES)"
 	@$(PYTHON) -m venv $(ORACLES)
 	@$(ORACLES)/bin/pip install --quiet --disable-pip-version-check --no-deps -r .ci/oracles.txt || { rm -rf $(ORACLES); exit 1; }
 	@touch $@
