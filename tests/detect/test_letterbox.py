@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fleetlabel.engine.detect.letterbox import fit, resize_and_pad, smallest_input, to_network
+from fleetlabel.engine.detect import shrink
+from fleetlabel.engine.detect.letterbox import fit, network_input, smallest_input
+from fleetlabel.engine.detect.shrink import shrink_by_area
 
 sides = st.integers(1, 400)
 network_sides = st.sampled_from([32, 64, 96, 320])
@@ -30,7 +33,9 @@ def test_same_pixels_as_ultralytics(
     rgb = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
     oracle = ultralytics_letterbox((network_height, network_width), scaleup=scaleup)(image=rgb)
     place = fit((height, width), (network_height, network_width), scaleup=scaleup)
-    np.testing.assert_array_equal(resize_and_pad(rgb, place, "linear"), oracle)
+    np.testing.assert_allclose(
+        network_input(rgb, place, "linear"), oracle.transpose(2, 0, 1) / 255.0, atol=1e-7
+    )
 
 
 @given(sides, sides, st.sampled_from([64, 96, 320]))
@@ -70,12 +75,28 @@ def test_area_keeps_what_linear_shrinking_skips() -> None:
     rgb = np.zeros((320, 320, 3), dtype=np.uint8)
     rgb[:, ::16] = 255  # thin bars, one pixel in sixteen
     place = fit((320, 320), (32, 32))
-    assert resize_and_pad(rgb, place, "area").std() < resize_and_pad(rgb, place, "linear").std()
-    assert abs(float(resize_and_pad(rgb, place, "area").mean()) - rgb.mean()) < 1
+    assert network_input(rgb, place, "area").std() < network_input(rgb, place, "linear").std()
+    assert abs(float(network_input(rgb, place, "area").mean()) - rgb.mean() / 255) < 1e-3
 
 
-def test_network_input_is_channels_first_and_up_to_one() -> None:
-    rgb = np.random.default_rng(0).integers(0, 256, (8, 12, 3), dtype=np.uint8)
-    out = np.empty((3, 8, 12), dtype=np.float32)
-    to_network(rgb, out)
-    np.testing.assert_allclose(out, rgb.transpose(2, 0, 1) / 255.0, atol=1e-7)
+@given(st.data())
+def test_shrinking_by_area_is_opencvs_to_its_rounding(data: st.DataObject) -> None:
+    height, width = data.draw(sides), data.draw(sides)
+    target = data.draw(st.integers(1, height)), data.draw(st.integers(1, width))
+    picture = np.random.default_rng(height * width).integers(
+        0, 256, (height + 4, width + 4, 3), dtype=np.uint8
+    )
+    part = picture[1 : height + 1, 2 : width + 2]
+    out = np.empty((3, *target), dtype=np.float32)
+    shrink_by_area(part, out)
+    oracle = cv2.resize(part, target[::-1], interpolation=cv2.INTER_AREA).transpose(2, 0, 1)
+    np.testing.assert_allclose(255 * out, oracle, atol=0.51)
+
+
+def test_shrinking_without_numba_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    rgb = np.random.default_rng(0).integers(0, 256, (203, 301, 3), dtype=np.uint8)
+    compiled, plain = np.empty((3, 77, 96), dtype=np.float32), np.empty((3, 77, 96), dtype=np.float32)
+    shrink_by_area(rgb, compiled)
+    monkeypatch.setattr(shrink, "HAVE_NUMBA", False)
+    shrink_by_area(rgb, plain)
+    np.testing.assert_allclose(plain, compiled, atol=1e-5)

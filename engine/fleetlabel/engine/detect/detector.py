@@ -18,7 +18,7 @@ from fleetlabel.engine.detect.backend import BackendSpec, open_backend
 from fleetlabel.engine.detect.choose import choose_backend
 from fleetlabel.engine.detect.config import DetectConfig
 from fleetlabel.engine.detect.heads import Candidates, read_head
-from fleetlabel.engine.detect.letterbox import Letterbox, fit, resize_and_pad, smallest_input, to_network
+from fleetlabel.engine.detect.letterbox import Letterbox, fit, network_input, smallest_input
 from fleetlabel.engine.detect.nms import non_maximum_suppression
 from fleetlabel.engine.detect.picture import decode_jpeg, jpeg_size, reduction_for
 from fleetlabel.engine.detect.tiles import View, views
@@ -195,9 +195,8 @@ class Detector:
                 r = picture.reduction
                 crop = picture.rgb[look.y0 // r : -(-look.y1 // r), look.x0 // r : -(-look.x1 // r)]
                 place = fit((crop.shape[0], crop.shape[1]), size)
-                network_input = np.empty((3, *size), dtype=np.float32)
-                to_network(resize_and_pad(crop, place, self.config.interpolation), network_input)
-                prepared.parts.append(_Part(look, place, network_input))
+                seen = network_input(crop, place, self.config.interpolation)
+                prepared.parts.append(_Part(look, place, seen))
         return prepared
 
     def _network_hw(self, view: View) -> tuple[int, int]:

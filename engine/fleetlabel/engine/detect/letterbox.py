@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from fleetlabel.engine.detect.config import Interpolation
+from fleetlabel.engine.detect.shrink import shrink_by_area
 from fleetlabel.geometry.arrays import F32, F64, U8
 
 PADDING = 114  # the grey that YOLO networks were trained with
@@ -70,20 +71,17 @@ def smallest_input(source_hw: tuple[int, int], imgsz_px: int, stride_px: int) ->
     return height, width
 
 
-def resize_and_pad(rgb: U8, box: Letterbox, interpolation: Interpolation) -> U8:
-    """The network input (H, W, 3) uint8 of a picture (h, w, 3) uint8."""
-    height, width = box.resized_hw
+def network_input(rgb: U8, place: Letterbox, interpolation: Interpolation) -> F32:
+    """A picture (h, w, 3) uint8 as the network sees it: (3, H, W) float32, 0..1, padded with grey."""
+    height, width = place.resized_hw
+    out = np.empty((3, *place.network_hw), dtype=np.float32)
+    inner = out[:, place.top : place.top + height, place.left : place.left + width]
+    if inner.shape != out.shape:
+        out.fill(np.float32(PADDING / 255))
+    if interpolation == "area" and height <= rgb.shape[0] and width <= rgb.shape[1]:
+        shrink_by_area(rgb, inner)
+        return out
     if (height, width) != rgb.shape[:2]:
-        shrinks = height <= rgb.shape[0] and width <= rgb.shape[1]
-        method = cv2.INTER_AREA if interpolation == "area" and shrinks else cv2.INTER_LINEAR
-        rgb = np.asarray(cv2.resize(rgb, (width, height), interpolation=method), dtype=np.uint8)
-    if (height, width) == box.network_hw:
-        return rgb
-    padded = np.full((*box.network_hw, 3), PADDING, dtype=np.uint8)
-    padded[box.top : box.top + height, box.left : box.left + width] = rgb
-    return padded
-
-
-def to_network(rgb: U8, out: F32) -> None:
-    """Writes (H, W, 3) uint8 as channels-first 0..1 float32 into ``out`` (3, H, W)."""
-    np.multiply(rgb.transpose(2, 0, 1), np.float32(1 / 255), out=out)
+        rgb = np.asarray(cv2.resize(rgb, (width, height), interpolation=cv2.INTER_LINEAR), dtype=np.uint8)
+    np.multiply(rgb.transpose(2, 0, 1), np.float32(1 / 255), out=inner)
+    return out
