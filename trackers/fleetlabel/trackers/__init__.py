@@ -5,6 +5,7 @@ Uses nothing of the project but ``fleetlabel.geometry`` and can be used alone.
 
 from __future__ import annotations
 
+from fleetlabel.trackers.calibration import calibrate
 from fleetlabel.trackers.config import Tracker2DConfig, Tracker3DConfig
 from fleetlabel.trackers.offline2d import smooth_tracks_2d
 from fleetlabel.trackers.offline3d import smooth_tracks_3d
@@ -25,6 +26,7 @@ __all__ = [
     "Tracker3DConfig",
     "Tracks2D",
     "Tracks3D",
+    "calibrate",
     "smooth_tracks_2d",
     "smooth_tracks_3d",
 ]

@@ -1,4 +1,7 @@
-"""What can be set about online tracking. Times are seconds, noise is standard deviations, scores are 0-1."""
+"""What can be set about online tracking. Times are seconds, noise is standard deviations.
+
+Scores are probabilities that a detection is right; see :func:`calibrate` for detectors that mean something else.
+"""
 
 from __future__ import annotations
 
@@ -73,9 +76,9 @@ class Tracker2DConfig(TrackerConfig):
 
     """
 
-    high_score: float = 0.7
-    low_score: float = 0.1
-    birth_score: float = 0.75
+    high_score: float = 0.44
+    low_score: float = 0.04
+    birth_score: float = 0.5
     confirm_evidence: float = 0.5
     high_gate: float = 0.15
     low_gate: float = 0.4

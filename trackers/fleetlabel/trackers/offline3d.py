@@ -8,6 +8,7 @@ import numpy as np
 
 from fleetlabel.geometry import yaw
 from fleetlabel.geometry.arrays import F64, I64, Bool
+from fleetlabel.trackers.kernels import smoothing
 from fleetlabel.trackers.offline import output_rows, owner_of_rows, solve
 from fleetlabel.trackers.offline_config import Smooth3DConfig
 from fleetlabel.trackers.online import check_detections, check_times
@@ -98,6 +99,8 @@ def one_pose_while_parked(
     )
     rows = parked[line.track]
     pose[rows, :3] = middle[line.track[rows]]
+    if config.ego_drift > 0.0 and rows.any():
+        pose[rows, :3] = _drifting(evidence, line, rows, config)
     velocity[rows] = 0.0
     # Mean axis, weighted, of the doubled angle: modulo pi there is no other mean.
     double = 2.0 * evidence.box[seen, YAW]
@@ -107,6 +110,23 @@ def one_pose_while_parked(
     )
     pose[rows, 3] = axis[line.track[rows]]
     return pose, velocity, parked
+
+
+def _drifting(evidence: Evidence, line: Timeline, rows: Bool, config: Smooth3DConfig) -> F64:
+    """Centres (P, 3) of the samples ``rows`` of parked objects as they seem to wander with the ego poses' error."""
+    track = line.track[rows]
+    ptr = np.flatnonzero(np.diff(track, prepend=-1, append=-1)).astype(np.int64)
+    measured = np.ascontiguousarray(line.mean[rows, 0, :3])
+    spread = np.where(line.detection[rows] >= 0, 1.0, np.inf)
+    noise = np.zeros((len(ptr) - 1, 4, 3))
+    noise[:, 0], noise[:, 2] = config.position_std_m, config.ego_drift
+    seen = line.detection[rows] >= 0
+    measured[seen] = evidence.box[line.detection[rows][seen], :3]
+    spread[seen] /= np.sqrt(evidence.weight[line.detection[rows][seen]])
+    mean, var = np.zeros((len(track), 2, 3)), np.zeros((len(track), 3, 3))
+    time_s = evidence.time_s[line.frame[rows]]
+    smoothing.smooth(ptr, time_s, measured, spread, np.ones(len(track)), noise, mean, var)
+    return mean[:, 0]
 
 
 def settle_heading(

@@ -95,18 +95,20 @@ class Smooth3DConfig(SmoothConfig):
     Attributes:
         stationary_speed_mps: an object slower than this on average, and that never leaves
             ``stationary_radius_m`` by more than noise explains, stands still and gets one pose.
+        ego_drift: how far the ego poses themselves wander, in metres per root second; parked objects then seem to
+            wander with them. 0 for poses as good as the boxes: parked objects get one pose.
         size_quantile: of the detections' sizes, by weight, that becomes the size of the object; partly seen
             objects look too small, so more than the median may be right.
         moving_m: objects that travel further than this show their heading by their motion.
 
     """
 
-    claim_score: float = 0.3
+    claim_score: float = 0.05
     claim_gate: float = -0.2
     extend_s: float = 0.5
-    rounds: int = 2
-    link_gap_s: float = 3.0
-    link_reach: float = 3.0
+    rounds: int = 3
+    link_gap_s: float = 5.0
+    link_reach: float = 2.0
     link_gate: float = 6.0
     class_penalty: float = 0.3
     fill_gap_s: float = 3.0
@@ -123,6 +125,7 @@ class Smooth3DConfig(SmoothConfig):
     yaw_rate_std: float = 0.3
     stationary_speed_mps: float = 0.5
     stationary_radius_m: float = 1.0
+    ego_drift: float = 0.0
     size_quantile: float = 0.5
     moving_m: float = 3.0
 
