@@ -13,6 +13,7 @@ import re
 import secrets
 import shutil
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -29,6 +30,7 @@ _ADVICE = {
     errno.EPERM: "permission denied; choose another --out or change the folder's permissions",
     errno.EFBIG: "the file would be larger than the file system or the process's limit allows; choose another --out",
 }
+_SYNCS_AT_ONCE = 16
 # zarrs (Rust) reports a refused write as a RuntimeError that ends in "(os error 28)".
 _RUST_OS_ERROR = re.compile(r"\(os error (\d+)\)")
 
@@ -193,10 +195,10 @@ def _os_error(error: OSError | RuntimeError) -> tuple[int | None, str]:
 
 
 def _sync_tree(folder: Path) -> None:
-    for path, _, files in os.walk(folder):
-        for name in files:
-            _sync(Path(path, name))
-        _sync(Path(path))
+    """Syncs files and folders all at once: one after the other, each waits for a commit of the journal of its own."""
+    paths = [Path(path, name) for path, _, files in os.walk(folder) for name in (*files, "")]
+    with ThreadPoolExecutor(_SYNCS_AT_ONCE) as pool:
+        list(pool.map(_sync, paths))
 
 
 def _sync(path: Path) -> None:

@@ -18,7 +18,7 @@ _KEY, _SEAL = "fleetlabel", "fleetlabel_sha256"
 def write_group(folder: Path, attributes: Mapping[str, Any]) -> None:
     """Makes ``folder`` a Zarr v3 group with these attributes, durably, replacing those it had."""
     durable.make_folder(folder)
-    durable.write_file(folder / DOCUMENT, _document(attributes))
+    durable.write_file(folder / DOCUMENT, document(attributes))
 
 
 def read_group(folder: Path) -> dict[str, Any] | None:
@@ -53,7 +53,7 @@ def read_group(folder: Path) -> dict[str, Any] | None:
 def is_untouched(folder: Path) -> bool:
     """Whether a group's document is, byte for byte, what :func:`write_group` wrote."""
     attributes = read_group(folder)
-    return attributes is not None and (folder / DOCUMENT).read_bytes() == _document(attributes)
+    return attributes is not None and (folder / DOCUMENT).read_bytes() == document(attributes)
 
 
 def canonical_json(value: object) -> str:
@@ -65,13 +65,14 @@ def canonical_json(value: object) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
-def _seal(attributes: Mapping[str, Any]) -> str:
-    return hashlib.sha256(canonical_json(attributes).encode()).hexdigest()
-
-
-def _document(attributes: Mapping[str, Any]) -> bytes:
+def document(attributes: Mapping[str, Any]) -> bytes:
+    """Content of the ``zarr.json`` of a group with these attributes."""
     plain = json.loads(
         json.dumps(attributes, allow_nan=False)
     )  # as it will be read: tuples are lists, keys strings
     values = {_KEY: plain, _SEAL: _seal(plain)}
     return json.dumps({"zarr_format": 3, "node_type": "group", "attributes": values}, indent=1).encode()
+
+
+def _seal(attributes: Mapping[str, Any]) -> str:
+    return hashlib.sha256(canonical_json(attributes).encode()).hexdigest()

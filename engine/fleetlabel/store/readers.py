@@ -14,7 +14,8 @@ from fleetlabel.geometry.arrays import I64, U8, AnyArray
 from fleetlabel.model.errors import StoreNotFoundError
 from fleetlabel.model.sensors import Sensor
 from fleetlabel.model.sweep import Sweep
-from fleetlabel.store.table import Quarantined, SampleStatus, Table, read_rows
+from fleetlabel.store.arrays import read_rows
+from fleetlabel.store.table import Quarantined, SampleStatus, Table
 
 _OPEN_PARTS = 8
 
@@ -80,7 +81,7 @@ class SensorReader:
     def _flat(self, frame: int, column: str) -> AnyArray:
         part = self._part(frame)
         low, high = part.offsets[frame - part.start : frame - part.start + 2]
-        return read_rows(part.flat[column], slice(int(low), int(high)))
+        return read_rows(part.flat[column], int(low), int(high))
 
     def _part(self, frame: int) -> _OpenPart:
         if not 0 <= frame < len(self):
@@ -97,15 +98,14 @@ class SensorReader:
     def _open_part(self, index: int) -> _OpenPart:
         record = self._table.record(*self._ranges[index])
         flat = [name for name in record.columns if name.startswith("flat.")]
-        head = ("samples.timestamp_ns", "samples.status", "counts")
-        arrays = self._table.open_part(record, (*head, *flat))
-        times, status, counts = (read_rows(arrays[name]) for name in head)
+        samples = self._table.read(record.start, record.stop, columns=("timestamp_ns", "status"))
+        arrays = self._table.open_part(record, flat)
         return _OpenPart(
             start=record.start,
-            timestamp_ns=times,
-            status=status,
-            offsets=np.concatenate([np.zeros(1, np.int64), np.cumsum(counts, dtype=np.int64)]),
-            flat={name.removeprefix("flat."): arrays[name] for name in flat},
+            timestamp_ns=samples.samples["timestamp_ns"],
+            status=samples.samples["status"],
+            offsets=samples.offsets,
+            flat={name.removeprefix("flat."): array for name, array in arrays.items()},
         )
 
 

@@ -11,8 +11,7 @@ import hashlib
 import json
 import socket
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from enum import IntEnum
 from pathlib import Path
@@ -20,19 +19,14 @@ from typing import Any
 
 import numpy as np
 import zarr
-from zarr.codecs import ZstdCodec
 
 from fleetlabel.geometry.arrays import AnyArray
 from fleetlabel.model.errors import CorruptStoreError, StoreError, StoreNotFoundError
 from fleetlabel.store import durable
-from fleetlabel.store.groups import DOCUMENT, read_group, write_group
+from fleetlabel.store.arrays import open_arrays, read_arrays, write_arrays
+from fleetlabel.store.groups import DOCUMENT, document, read_group, write_group
 from fleetlabel.store.hierarchy import add_group, part_name, part_ranges
 from fleetlabel.store.part import Part
-
-# zarrs decodes and encodes chunks outside the interpreter's lock: 2-5 times faster than zarr-python's own pipeline.
-zarr.config.set({"codec_pipeline.path": "zarrs.ZarrsCodecPipeline"})
-
-_CHUNK_BYTES = 2 << 20
 
 
 class SampleStatus(IntEnum):
@@ -182,8 +176,7 @@ class Table:
         arrays = part.arrays() | {"counts": part.counts, "digests": digests}
         target = self.part_folder(start, stop)
         with durable.committed_folder(target, lambda: self._has_room(start, stop, columns)) as scratch:
-            for name, column in arrays.items():
-                _write_array(scratch, name, column)
+            write_arrays(scratch, arrays)
             record = CommitRecord(
                 table=self.path,
                 start=start,
@@ -198,7 +191,7 @@ class Table:
                 provenance=dict(provenance or {}),
                 quarantined=tuple(quarantined),
             )
-            write_group(scratch, asdict(record))
+            (scratch / DOCUMENT).write_bytes(document(asdict(record)))
         return self.record(start, stop)
 
     def read(self, start: int = 0, stop: int | None = None, columns: Sequence[str] | None = None) -> Part:
@@ -223,7 +216,7 @@ class Table:
                 break
             record = self.record(part_start, part_stop)
             names = [n for n in record.content_columns if columns is None or n.partition(".")[2] in columns]
-            whole = self._read_arrays(record, names)
+            whole = Part.from_arrays(self._read_arrays(record, ("counts", *names)))
             parts.append(whole.take(max(start - part_start, 0), min(stop, part_stop) - part_start))
             position = part_stop
         if position < stop:
@@ -234,7 +227,7 @@ class Table:
 
     def read_part(self, record: CommitRecord) -> Part:
         """One committed part, with its checkpoint."""
-        return self._read_arrays(record, list(record.columns))
+        return Part.from_arrays(self._read_arrays(record, ("counts", *record.columns)))
 
     def checkpoint(self, start: int) -> Mapping[str, AnyArray]:
         """State that the task which wrote the part ending at ``start`` left for the task that begins there.
@@ -246,25 +239,22 @@ class Table:
             if part_stop == start:
                 record = self.record(part_start, part_stop)
                 names = [name for name in record.columns if name.startswith("state.")]
-                arrays = self.open_part(record, names)
-                return {name.removeprefix("state."): read_rows(array) for name, array in arrays.items()}
+                arrays = self._read_arrays(record, names)
+                return {name.removeprefix("state."): values for name, values in arrays.items()}
         raise StoreNotFoundError(
             f"{self.path}: no part ends at sample {start}; write the samples before it first"
         )
 
     def open_part(self, record: CommitRecord, names: Sequence[str]) -> dict[str, zarr.Array[Any]]:
         """Zarr arrays of a part by name (``counts``, ``digests``, ``samples.*``, ``flat.*``, ``state.*``), unread."""
-        folder = self.part_folder(record.start, record.stop)
-        with _committed_data(folder):
-            return {name: zarr.open_array(str(folder / name), mode="r", zarr_format=3) for name in names}
+        return open_arrays(self.part_folder(record.start, record.stop), names)
 
     def digests(self, record: CommitRecord) -> AnyArray:
         """(samples, 32) stored content digests of a part."""
-        return read_rows(self.open_part(record, ("digests",))["digests"])
+        return self._read_arrays(record, ("digests",))["digests"]
 
-    def _read_arrays(self, record: CommitRecord, names: Sequence[str]) -> Part:
-        arrays = self.open_part(record, ("counts", *names))
-        return Part.from_arrays({name: read_rows(array) for name, array in arrays.items()})
+    def _read_arrays(self, record: CommitRecord, names: Sequence[str]) -> dict[str, AnyArray]:
+        return read_arrays(self.part_folder(record.start, record.stop), names)
 
     def part_folder(self, start: int, stop: int) -> Path:
         """Where the part of these samples is, or would be."""
@@ -320,27 +310,6 @@ class Table:
         return True
 
 
-def read_rows(array: zarr.Array[Any], rows: slice = slice(None)) -> AnyArray:
-    """Rows of a part's array.
-
-    Raises:
-        CorruptStoreError: they cannot be decoded. (A chunk whose file is gone reads as zeros: ``verify`` finds it.)
-    """
-    with _committed_data(Path(str(array.store_path).removeprefix("file://"))):
-        return np.asarray(array[rows])
-
-
-@contextmanager
-def _committed_data(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:  # the last is zarrs'
-        raise CorruptStoreError(
-            f"{path} is committed but cannot be read ({error}); run `fleetlabel verify`, delete the damaged part's "
-            "folder and resume"
-        ) from error
-
-
 def state_digest(state: Mapping[str, AnyArray]) -> str:
     """SHA-256 of a checkpoint's arrays."""
     digest = hashlib.sha256()
@@ -356,19 +325,3 @@ def _columns_of(part: Part) -> dict[str, tuple[str, tuple[int, ...]]]:
 def _declaration(folder: Path) -> dict[str, Any] | None:
     declared = read_group(folder)
     return declared if declared is not None and "length" in declared else None
-
-
-def _write_array(folder: Path, name: str, column: AnyArray) -> None:
-    """One column as a Zarr array: about 2 MiB per chunk, zstd-1, bytes that are compressed already left alone."""
-    row_bytes = max(column.dtype.itemsize * int(np.prod(column.shape[1:])), 1)
-    rows = max(min(len(column), _CHUNK_BYTES // row_bytes), 1)
-    array = zarr.create_array(
-        str(folder / name),
-        shape=column.shape,
-        dtype=column.dtype,
-        chunks=(rows, *(max(n, 1) for n in column.shape[1:])),
-        compressors=None if name == "flat.jpeg" else ZstdCodec(level=1),
-        config={"write_empty_chunks": True},
-    )
-    if column.size:
-        array[...] = column
