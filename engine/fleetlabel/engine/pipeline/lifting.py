@@ -109,7 +109,8 @@ def _detection_by_camera(lifted: LiftedBoxes, n_cameras: int) -> I32:
     """(N, n_cameras) row within its frame of the detection of each camera that a cuboid was made from, -1 none."""
     row = np.repeat(np.arange(len(lifted)), np.diff(lifted.merged_ptr))
     by_camera = np.full((len(lifted), n_cameras), -1, dtype=np.int32)
-    by_camera[row, lifted.merged_view] = lifted.merged_detection
+    # Members come best first; written backwards, the best of each camera stays.
+    by_camera[row[::-1], lifted.merged_view[::-1]] = lifted.merged_detection[::-1]
     return by_camera
 
 
