@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -108,4 +109,6 @@ def evaluate(
     if as_json:
         print(json.dumps(report.to_dict(), indent=1))
     else:
-        report.print(Console(highlight=False, soft_wrap=True))
+        # Tables of numbers need room: a pipe has no width of its own.
+        wide = None if sys.stdout.isatty() else 200
+        report.print(Console(highlight=False, soft_wrap=True, width=wide))
