@@ -145,7 +145,7 @@ def test_ignore_regions_are_no_cuboids_but_stay_boxes(store_of: MakeStore) -> No
     assert overlay.cameras[0].overlays[0].boxes.ignore.tolist() == [True]
 
 
-def test_classes_of_all_versions_are_listed_by_our_names(store_of: MakeStore) -> None:
+def test_classes_that_occur_are_listed_by_our_names(store_of: MakeStore) -> None:
     box = cuboids([0, 1, 2], [(9, 0, 0)] * 3, class_id=np.array([3, 2, 0]))
     scene = scene_of(store_of(Drive(cameras=FRONT, boxes3d=box)), 0)
     assert scene.class_names == ("car", "truck", "hovercraft")

@@ -109,7 +109,7 @@ class FrameScene:
         timestamp_ns: reference time of the frame.
         elapsed_s: since the first frame.
         versions: label versions shown, the one in question first.
-        class_names: classes that occur anywhere in them, in the ontology's order.
+        class_names: classes that occur anywhere in the version in question, in the ontology's order.
         cameras: in the sequence's order.
         ground: None if there is nothing but the ego vehicle to show.
     """
@@ -162,7 +162,7 @@ class SceneReader:
         lidars = store.info.of_kind(SensorKind.LIDAR) if with_points else ()
         self._lidars = [store.lidar(sensor.name) for sensor in lidars]
         self._layers = [LabelLayer.load(store, version, names) for version in versions]
-        used = {shown_class(name) for layer in self._layers for name in layer.class_names()}
+        used = {shown_class(name) for layer in self._layers[:1] for name in layer.class_names()}
         self._class_names = (*(n for n in CLASSES if n in used), *sorted(used - set(CLASSES)))
         self._problems = {
             (reader.sensor.name, sample.sample): sample.reason
