@@ -136,13 +136,14 @@ def test_ignore_regions_are_no_cuboids_but_stay_boxes(store_of: MakeStore) -> No
         class_names=CLASS_NAMES,
         frame=np.array([0]),
         timestamp_ns=np.array([START_NS]),
-        class_id=np.array([0]),
+        class_id=np.array([3]),
         xyxy_px=np.array([[10.0, 20, 50, 60]]),
         ignore=np.array([True]),
     )
     overlay = scene_of(store_of(Drive(cameras=FRONT, boxes3d=ignored, boxes2d={"front": regions})), 0)
     assert len(overlay.cameras[0].overlays[0].cuboids) == 1
     assert overlay.cameras[0].overlays[0].boxes.ignore.tolist() == [True]
+    assert overlay.class_names == ("car",), "no object is of the region's class"
 
 
 def test_classes_that_occur_are_listed_by_our_names(store_of: MakeStore) -> None:

@@ -85,10 +85,10 @@ class LabelLayer:
         return segments[present], order[place[present]].astype(np.int32)
 
     def class_names(self) -> tuple[str, ...]:
-        """Classes that occur, as the version counts them."""
+        """Classes of which there are objects, as the version counts them."""
         used = np.zeros(len(self.cuboids.class_names), dtype=bool)
         for boxes in (self.cuboids, *(boxes for boxes, _ in self.boxes2d.values())):
-            used[np.unique(boxes.class_id)] = True
+            used[np.unique(boxes.class_id[~boxes.ignore])] = True
         return tuple(name for name, shown in zip(self.cuboids.class_names, used, strict=True) if shown)
 
     def _rows(self, frame: int) -> slice:
