@@ -173,8 +173,8 @@ def _table_info(table: Table) -> TableInfo:
             raise CorruptStoreError(
                 f"{table.path} {record.start}..{record.stop}: {len(stored)} digests; run `fleetlabel verify`"
             )
-        digest.update(np.arange(record.start, record.stop, dtype="<i8").tobytes())
-        digest.update(stored.tobytes())
+        places = np.arange(record.start, record.stop, dtype="<i8").view(np.uint8).reshape(-1, 8)
+        digest.update(np.concatenate([places, stored], axis=1).tobytes())
     return TableInfo(
         path=table.path,
         samples=table.length,
