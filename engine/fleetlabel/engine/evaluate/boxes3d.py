@@ -54,7 +54,11 @@ class Predicted3D:
 
 def load_predicted3d(store: SequenceStore, version: str, cameras: tuple[str, ...]) -> Predicted3D:
     """Reads the cuboids of a version; ``cameras`` tell how tall they look."""
-    boxes = store.labels3d(version)
+    return predicted3d(store, store.labels3d(version), cameras)
+
+
+def predicted3d(store: SequenceStore, boxes: Boxes3D, cameras: tuple[str, ...]) -> Predicted3D:
+    """Cuboids with how far and how tall they look."""
     heights = [project_labels(store, boxes, camera).height_px for camera in cameras]
     height = np.max(heights, axis=0) if heights else np.full(len(boxes), np.inf)
     return Predicted3D(boxes, our_names(boxes), range_from_ego(store, boxes), height)

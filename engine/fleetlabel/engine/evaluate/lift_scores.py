@@ -8,13 +8,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fleetlabel.engine.evaluate.boxes3d import yaw_error_deg
+from fleetlabel.engine.evaluate.boxes3d import (
+    MATCH_M,
+    Predicted3D,
+    predicted3d,
+    score_3d,
+    yaw_error_deg,
+)
 from fleetlabel.engine.evaluate.truth import MIN_HEIGHT_PX, Truth, View, our_names
 from fleetlabel.geometry.arrays import F64, I64, AnyArray
 from fleetlabel.model.boxes import Boxes2D, Boxes3D
 from fleetlabel.store import SequenceStore
 from fleetlabel.store.runs import open_run
-from fleetlabel.trackers.metrics import greedy_matches, pairs_by_iou_2d
+from fleetlabel.trackers.metrics import greedy_matches, pairs_by_iou_2d, pairs_within
 
 MATCH_IOU = 0.5
 
@@ -25,13 +31,13 @@ class Lifted:
 
     Attributes:
         truth: (K,) row of the truth.
-        cuboid: (K,) row of ``boxes`` that its best detection was lifted to, -1 if to none.
-        boxes: all lifted cuboids.
+        cuboid: (K,) row of the object's cuboid, -1 for none.
+        predicted: all lifted cuboids.
     """
 
     truth: I64
     cuboid: I64
-    boxes: Boxes3D
+    predicted: Predicted3D
 
 
 def load_lifted(store: SequenceStore, version: str, truth: Truth) -> Lifted | None:
@@ -58,7 +64,9 @@ def load_lifted(store: SequenceStore, version: str, truth: Truth) -> Lifted | No
     # One row per object: the view that fits best, and a cuboid before none.
     order = np.lexsort((-overlap, cuboid < 0, object_row))
     first = np.unique(object_row[order], return_index=True)[1]
-    return Lifted(object_row[order][first], cuboid[order][first], boxes)
+    row, own = object_row[order][first], cuboid[order][first]
+    predicted = predicted3d(store, boxes, tuple(truth.views))
+    return Lifted(row, np.where(own >= 0, own, _nearest(truth, row, predicted)), predicted)
 
 
 def score_lift(truth: Truth, lifted: Lifted, cls: str, range_m: tuple[float, float]) -> dict[str, float]:
@@ -74,9 +82,10 @@ def score_lift(truth: Truth, lifted: Lifted, cls: str, range_m: tuple[float, flo
     if not len(row):
         return scores
     error = np.full(len(row), np.inf)
-    offset = truth.boxes.center_m[row[there]] - lifted.boxes.center_m[cuboid[there]]
+    offset = truth.boxes.center_m[row[there]] - lifted.predicted.boxes.center_m[cuboid[there]]
     error[there] = np.linalg.norm(offset[:, :2], axis=1)
-    angle = yaw_error_deg(truth.boxes.q_wxyz[row[there]], lifted.boxes.q_wxyz[cuboid[there]])
+    angle = yaw_error_deg(truth.boxes.q_wxyz[row[there]], lifted.predicted.boxes.q_wxyz[cuboid[there]])
+    untracked = score_3d(truth, lifted.predicted, cls, range_m)
     return scores | {
         "lifted": float(np.mean(there)),
         "within_1m": float(np.mean(error <= 1.0)),
@@ -84,44 +93,49 @@ def score_lift(truth: Truth, lifted: Lifted, cls: str, range_m: tuple[float, flo
         "yaw_median_deg": float(np.median(angle)) if len(angle) else np.nan,
         "yaw_p90_deg": float(np.percentile(angle, 90)) if len(angle) else np.nan,
         "yaw_under_8deg": float(np.mean(angle < 8.0)) if len(angle) else np.nan,
+        **{name: untracked[name] for name in ("ap_2m", "recall", "recall_at_p0.75")},
     }
+
+
+def _nearest(truth: Truth, row: I64, predicted: Predicted3D) -> I64:
+    """Nearest cuboid (K,) of the same class and frame within 2 m of each true object, -1 none."""
+    true, said = truth.boxes, predicted.boxes
+    pairs = pairs_within(true.frame, true.center_m[:, :2], said.frame, said.center_m[:, :2], MATCH_M)
+    pairs = pairs.take(truth.name[pairs.truth] == predicted.name[pairs.prediction])
+    farthest_first = np.argsort(pairs.similarity, kind="stable")
+    nearest = np.full(len(true), -1, dtype=np.int64)
+    nearest[pairs.truth[farthest_first]] = pairs.prediction[farthest_first]
+    return nearest[row]
 
 
 def _follow(
     detections: Boxes2D, view: View, boxes: Boxes3D, made_from: AnyArray, n_frames: int
 ) -> tuple[I64, I64, F64]:
-    """Truth rows that a detection of this camera found, the cuboids those were lifted to, and the
+    """Truth rows that this camera's detections found, cuboids those were lifted to, -1 none, and the
     overlaps.
-    """
-    taken, overlap = _found_by(detections, view)
-    hit = (
-        np.flatnonzero((taken >= 0) & (view.cuboid[taken] >= 0)) if len(view.frame) else np.empty(0, np.int64)
-    )
-    # A detection is named by its row within its frame.
-    ptr = detections.frame_ptr(n_frames)
-    stride = int(np.diff(ptr).max(initial=0)) + 1
-    key = detections.frame[hit].astype(np.int64) * stride + (hit - ptr[detections.frame[hit]])
-    source = np.flatnonzero(made_from >= 0)
-    keys = boxes.frame[source].astype(np.int64) * stride + made_from[source]
-    order = np.argsort(keys, kind="stable")
-    cuboid = np.full(len(hit), -1, dtype=np.int64)
-    if len(keys):
-        place = np.minimum(np.searchsorted(keys[order], key), len(keys) - 1)
-        same = keys[order][place] == key
-        cuboid[same] = source[order][place[same]]
-    return view.cuboid[taken[hit]], cuboid, overlap[hit]
 
-
-def _found_by(detections: Boxes2D, view: View) -> tuple[I64, F64]:
-    """Row of the view (P,) that each detection takes, -1 none, and their overlap: greedy, same class, IoU
-    >= 0.5.
+    A found object has a row for each detection that covers it: of those in one picture a lift keeps the best.
     """
     pairs = pairs_by_iou_2d(view.frame, view.xyxy_px, detections.frame, detections.xyxy_px)
-    tall = view.height_px[pairs.truth] >= MIN_HEIGHT_PX
+    tall = (view.height_px >= MIN_HEIGHT_PX) & (view.cuboid >= 0)
     same = view.name[pairs.truth] == our_names(detections)[pairs.prediction]
-    pairs = pairs.take((pairs.similarity >= MATCH_IOU) & tall & same)
+    pairs = pairs.take((pairs.similarity >= MATCH_IOU) & tall[pairs.truth] & same)
+    found = np.zeros(len(view.frame), dtype=np.bool_)
     taken = greedy_matches(pairs, detections.score.astype(np.float64), len(view.frame))
-    overlap = np.zeros(len(detections))
-    chosen = taken[pairs.prediction] == pairs.truth
-    overlap[pairs.prediction[chosen]] = pairs.similarity[chosen]
-    return taken, overlap
+    found[taken[taken >= 0]] = True
+    pairs = pairs.take(found[pairs.truth])
+    cuboid = _lifted_to(detections, boxes, made_from, n_frames)[pairs.prediction]
+    return view.cuboid[pairs.truth], cuboid, pairs.similarity
+
+
+def _lifted_to(detections: Boxes2D, boxes: Boxes3D, made_from: AnyArray, n_frames: int) -> I64:
+    """Row of the cuboid (P,) that each detection was lifted to, -1 for none.
+
+    Args:
+        made_from: for each cuboid, the row within its frame of this camera's detection, -1 none.
+    """
+    ptr = detections.frame_ptr(n_frames)
+    source = np.flatnonzero(made_from >= 0)
+    cuboid = np.full(len(detections), -1, dtype=np.int64)
+    cuboid[ptr[boxes.frame[source]] + made_from[source]] = source
+    return cuboid

@@ -14,10 +14,11 @@ from fleetlabel.engine.export.projection import project_labels
 from fleetlabel.geometry import boxes as cuboids
 from fleetlabel.geometry import se3
 from fleetlabel.geometry.arrays import F64, I64, AnyArray, Bool
+from fleetlabel.geometry.trajectory import Trajectory
 from fleetlabel.model.boxes import Boxes, Boxes2D, Boxes3D
 from fleetlabel.model.ontology import canonical
 from fleetlabel.model.sensors import SensorKind
-from fleetlabel.store import SampleStatus, SequenceStore
+from fleetlabel.store import LidarReader, SampleStatus, SequenceStore
 
 MIN_POINTS = 5
 MIN_HEIGHT_PX = 30.0
@@ -96,6 +97,8 @@ def load_truth(store: SequenceStore, version: str) -> Truth:
     boxes = store.labels3d(version)
     boxes = boxes.take(~boxes.ignore)
     name = our_names(boxes)
+    n_points, measured_ns = _lidar_evidence(store, boxes)
+    measured = boxes.replace(timestamp_ns=measured_ns)
     cameras = store.labels(version).cameras
     projected = not cameras
     if projected:
@@ -103,7 +106,7 @@ def load_truth(store: SequenceStore, version: str) -> Truth:
             sensor.name: _has_picture(store, sensor.name) for sensor in store.info.of_kind(SensorKind.CAMERA)
         }
         views = {
-            camera: _projected_view(store, boxes, name, camera, ok)
+            camera: _projected_view(store, measured, name, camera, ok)
             for camera, ok in usable.items()
             if ok.any()
         }
@@ -117,7 +120,7 @@ def load_truth(store: SequenceStore, version: str) -> Truth:
         boxes=boxes,
         name=name,
         range_m=range_from_ego(store, boxes),
-        n_points=_count_points(store, boxes),
+        n_points=n_points,
         height_px=height,
         views=views,
         projected=projected,
@@ -183,17 +186,51 @@ def _labelled_view(flat: Boxes2D, boxes: Boxes3D) -> View:
     )
 
 
-def _count_points(store: SequenceStore, boxes: Boxes3D) -> I64:
-    """Lidar points (N,) of all lidars inside each cuboid, -1 if the drive has no lidar."""
+def _lidar_evidence(store: SequenceStore, boxes: Boxes3D) -> tuple[I64, I64]:
+    """Lidar points (N,) inside each cuboid, -1 if the drive has no lidar, and when they were measured
+    (N,), ns.
+
+    A sweep takes a tenth of a second, and people fit cuboids to the points that they see: a moving
+        object's cuboid is
+    where the object was when the beam met it. A cuboid without points is taken to be as late as the others
+    of its track, and one of a track without any points to hold at its own time.
+    """
     lidars = [store.lidar(sensor.name) for sensor in store.info.of_kind(SensorKind.LIDAR)]
     counts = np.full(len(boxes), 0 if lidars else -1, dtype=np.int64)
+    late_ns = np.full(len(boxes), np.nan)
     ptr = boxes.frame_ptr(store.info.n_frames)
     for frame in np.flatnonzero(np.diff(ptr)).tolist():
-        rows = slice(int(ptr[frame]), int(ptr[frame + 1]))
-        for lidar in lidars:
-            if lidar.usable(frame):
-                points = lidar.sweep(frame).points_world(lidar.sensor, store.info.trajectory)
-                counts[rows] += cuboids.count_points_in_boxes(
-                    points, boxes.center_m[rows], boxes.size_lwh_m[rows], boxes.q_wxyz[rows]
-                )
-    return counts
+        clouds = [_cloud(lidar, frame, store.info.trajectory) for lidar in lidars if lidar.usable(frame)]
+        for row in range(int(ptr[frame]), int(ptr[frame + 1])):
+            for points, measured_ns in clouds:
+                inside = _inside(points, boxes, row)
+                counts[row] += len(inside)
+                if len(inside) and np.isnan(late_ns[row]):
+                    late_ns[row] = np.mean(measured_ns[inside] - boxes.timestamp_ns[row])
+    return counts, boxes.timestamp_ns + _of_track(boxes, late_ns).astype(np.int64)
+
+
+def _cloud(lidar: LidarReader, frame: int, trajectory: Trajectory) -> tuple[F64, I64]:
+    """Points (P, 3) of a sweep in the world, ascending in x, and their times (P,)."""
+    sweep = lidar.sweep(frame)
+    points = sweep.points_world(lidar.sensor, trajectory)
+    order = np.argsort(points[:, 0], kind="stable")
+    return points[order], sweep.point_timestamp_ns[order]
+
+
+def _inside(points: F64, boxes: Boxes3D, row: int) -> I64:
+    """Numbers of the points (P, 3), ascending in x, in one cuboid."""
+    center, size = boxes.center_m[row], boxes.size_lwh_m[row]
+    reach = 0.5 * np.linalg.norm(size)
+    first, last = np.searchsorted(points[:, 0], (center[0] - reach, center[0] + reach))
+    inside = cuboids.points_in_box(points[first:last], center, size, boxes.q_wxyz[row])
+    return first + np.flatnonzero(inside)
+
+
+def _of_track(boxes: Boxes3D, value: F64) -> F64:
+    """Values (N,), those missing replaced by the mean of their track, or 0."""
+    known = np.isfinite(value)
+    _, track = np.unique(boxes.track_id, return_inverse=True)
+    count = np.bincount(track[known], minlength=len(track))
+    mean = np.bincount(track[known], weights=value[known], minlength=len(track)) / np.maximum(count, 1)
+    return np.where(known, value, mean[track])

@@ -24,7 +24,7 @@ _HEADLINE_CLASS = "car"
 _HEADLINE: tuple[tuple[str, Range, tuple[str, ...]], ...] = (
     ("3D", NEAR, ("ap_2m", "recall_at_p0.75", "hota", "mota", "idf1")),
     ("2D", NEAR, ("recall", "precision", "hota", "mota", "idf1")),
-    ("lift", NEAR, ("within_1m", "within_0.5m", "yaw_median_deg", "yaw_under_8deg")),
+    ("lift", NEAR, ("ap_2m", "within_1m", "within_0.5m", "yaw_median_deg", "yaw_under_8deg")),
     ("lift", CLOSE, ("within_1m",)),
 )
 
@@ -85,7 +85,8 @@ def _statement(truth: Truth) -> tuple[str, ...]:
         lines.append("The drive has no lidar points, so the rule on points was not applied.")
     if truth.projected:
         lines.append(
-            "2D truth is the box around each cuboid in the picture, the cuboid moved along its track to the exposure; "
+            "2D truth is the box around each cuboid in the picture, the cuboid moved along its track from "
+            "when its lidar points were measured to the exposure; "
             f"recall_unhidden is over objects of which other labelled objects hide less than {1 - UNHIDDEN:.0%} "
             "(estimated by rays)."
         )
