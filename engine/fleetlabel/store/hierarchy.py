@@ -51,7 +51,7 @@ def walk_groups(root: Path) -> Iterator[tuple[Path, list[str], bool]]:
     for path, children, files in os.walk(root):
         children[:] = sorted(name for name in children if not name.startswith(PENDING))
         names = children + [name for name in files if not name.startswith(PENDING)]
-        table = any(_PART.fullmatch(name) for name in children) or _declares_table(Path(path))
+        table = _looks_like_table(Path(path), children)
         yield Path(path), names, table
         if table:
             children.clear()
@@ -70,8 +70,11 @@ def strangers(root: Path) -> list[Path]:
     return found
 
 
-def _declares_table(folder: Path) -> bool:
+def _looks_like_table(folder: Path, children: list[str]) -> bool:
     try:
-        return is_table(folder)
+        attributes = read_group(folder)
     except CorruptStoreError:
-        return False
+        attributes = None
+    if attributes is None:
+        return any(_PART.fullmatch(name) for name in children)
+    return "length" in attributes

@@ -108,7 +108,10 @@ def verify(store: SequenceStore, on_part: Callable[[int, int], None] | None = No
         path = folder.relative_to(store.root).as_posix()
         try:
             if read_group(folder) is None:
-                problems.append(f"{path}: its {DOCUMENT} is gone or not FleetLabel's; restore it from a copy")
+                if is_table or any(folder.rglob(DOCUMENT)):  # else it is a folder of somebody else's
+                    problems.append(
+                        f"{path}: its {DOCUMENT} is gone or not FleetLabel's; restore it from a copy"
+                    )
             elif is_table:
                 table = Table(store.root, path)
                 parts += [(table, start, stop) for start, stop in table.ranges()]
