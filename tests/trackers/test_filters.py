@@ -22,7 +22,8 @@ from fleetlabel.trackers.kernels import assignment, online, smoothing
 def filterpy_trace(
     start_std: F64, dt: F64, noise: F64, measured: F64, seen: Any, *, update_first: bool
 ) -> tuple[KalmanFilter, list[F64], list[F64], list[F64], list[F64]]:
-    """filterpy's full-matrix filter over all numbers of a box at once; the state is (position..., velocity...).
+    """filterpy's full-matrix filter over all numbers of a box at once; the state is (position...,
+    velocity...).
 
     Returns the filter and its means, covariances, transitions and process noises, step by step.
     """

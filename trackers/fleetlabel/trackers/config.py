@@ -78,20 +78,20 @@ class Tracker2DConfig(TrackerConfig):
 
     high_score: float = 0.44
     low_score: float = 0.04
-    birth_score: float = 0.5
+    birth_score: float = 0.55
     confirm_evidence: float = 0.5
-    high_gate: float = 0.15
+    high_gate: float = 0.2
     low_gate: float = 0.4
     rebirth_gate: float = 0.2
     rebirth_buffer: float = 0.3
     class_penalty: float = 0.3
     max_coast_s: float = 6.0
-    low_coast_s: float = 0.35
+    low_coast_s: float = 0.25
     tentative_coast_s: float = 0.15
     borrow_weight: float = 0.01
     measurement_std: float = 0.05
     start_velocity_std: float = 2.0
-    acceleration_std: float = 0.5
+    acceleration_std: float = 0.8
 
     def noise(self) -> F64:
         """(4, 4): measurement, start velocity, random walk, acceleration; per number cx, cy, w, h."""

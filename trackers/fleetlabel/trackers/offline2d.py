@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from fleetlabel.geometry.arrays import F64, I64
 from fleetlabel.trackers.offline import output_rows, owner_of_rows, solve
 from fleetlabel.trackers.offline_config import Smooth2DConfig
@@ -42,7 +44,13 @@ def smooth_tracks_2d(
     owner = owner_of_rows(rows.track_id, rows.detection, len(detections))
     line = solve(evidence, owner, config, config.noise(), 0.0)
     out = output_rows(evidence, line, config)
+    std = np.sqrt(
+        (config.std_factor**2) * line.var[out.sample, 0]
+        + (config.std_share * line.scale[out.sample, None]) ** 2
+    )
+    edge = np.hypot(std[:, :2], 0.5 * std[:, 2:])
     return Tracks2D(
         frame=out.frame, track_id=out.track_id, xyxy_px=corner_points(line.mean[out.sample, 0]), score=out.score,
         class_id=out.class_id, detection=out.detection, status=out.status,
+        xyxy_std_px=np.concatenate([edge, edge], axis=1),
     )  # fmt: skip

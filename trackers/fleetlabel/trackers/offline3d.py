@@ -17,6 +17,9 @@ from fleetlabel.trackers.timeline import YAW, Evidence, Timeline
 from fleetlabel.trackers.tracker3d import packed
 
 
+LASTING_M = 0.02  # an offset that even the smallest object may have
+
+
 def smooth_tracks_3d(
     rows: Tracks3D, timestamp_ns: I64, detections: Detections3D, config: Smooth3DConfig | None = None,
     *, weight: F64 | None = None,
@@ -39,10 +42,14 @@ def smooth_tracks_3d(
     heading = settle_heading(evidence, line, parked, pose[:, 3], config)
     out = output_rows(evidence, line, config)
     k = out.sample
+    # The ground plane's two directions share one noise, so turning them into the box's axes changes nothing.
+    lasting = config.std_share * size[line.track[k]] + LASTING_M
+    std = np.sqrt((config.std_factor**2) * line.var[k, 0, :3] + lasting**2)
     return Tracks3D(
         frame=out.frame, track_id=out.track_id, center_m=pose[k, :3], size_lwh_m=size[line.track[k]],
         yaw_rad=heading[k], velocity_mps=velocity[k], score=out.score,
         class_id=out.class_id, detection=out.detection, status=out.status,
+        center_std_m=std,
     )  # fmt: skip
 
 

@@ -30,6 +30,9 @@ class SmoothConfig:
         min_detections: tracks with fewer detections are dropped.
         min_mean_score: tracks whose detections score less on average are dropped.
         min_evidence: tracks whose scores add up to less are dropped.
+        std_factor: by how much stated standard deviations exceed the smoother's, which takes a detector's errors
+            to be independent from frame to frame. This and the next fitted to hold 90 % in 90 % intervals.
+        std_share: of the size of the box, what a detector's lasting offset adds to the standard deviation.
         outlier_dof: degrees of freedom of the Student-t that detections are taken to follow; low ignores
             outliers.
 
@@ -48,6 +51,8 @@ class SmoothConfig:
     min_mean_score: float
     min_evidence: float
     outlier_dof: float
+    std_factor: float = 2.0
+    std_share: float = 0.025
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +74,7 @@ class Smooth2DConfig(SmoothConfig):
     min_mean_score: float = 0.4
     min_evidence: float = 1.5
     outlier_dof: float = 5.0
+    std_share: float = 0.045
     measurement_std: float = 0.05
     start_velocity_std: float = 1.0
     acceleration_std: float = 0.5

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from enum import IntEnum
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
@@ -23,9 +23,9 @@ class Status(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class _Columns:
-    """Columns of equal length sorted by frame; children list them with their dtype and width in
-    ``_layout``.
-    """
+    """Columns of equal length sorted by frame; children list their dtypes and widths in ``_layout``."""
+
+    _may_be_unknown: ClassVar[tuple[str, ...]] = ()
 
     def __post_init__(self) -> None:
         n = len(np.atleast_1d(getattr(self, fields(self)[0].name)))
@@ -34,6 +34,8 @@ class _Columns:
             shape = (n,) if width == 0 else (n, width)
             if column.size == 0 and n == 0:
                 column = column.reshape(shape)
+            elif column.size == 0 and name in self._may_be_unknown:
+                column = np.full(shape, np.nan)
             if column.shape != shape:
                 raise ValueError(f"{type(self).__name__}.{name} has shape {column.shape}, expected {shape}")
             object.__setattr__(self, name, np.ascontiguousarray(column))
@@ -140,6 +142,7 @@ class Tracks2D(_Columns):
         class_id: (N,) int16, the track's class: the majority of its detections so far, by score.
         detection: (N,) int64, row of the detections given, -1 where there is none.
         status: (N,) uint8, :class:`Status`.
+        xyxy_std_px: (N, 4) float64, how sure each edge is, as a standard deviation; nan where nobody says.
 
     """
 
@@ -150,12 +153,15 @@ class Tracks2D(_Columns):
     class_id: I16
     detection: I64
     status: U8
+    xyxy_std_px: F64 = field(default_factory=lambda: np.empty((0, 4)))
+
+    _may_be_unknown: ClassVar[tuple[str, ...]] = ("xyxy_std_px",)
 
     @classmethod
     def _layout(cls) -> dict[str, tuple[Any, int]]:
         return {
             "frame": (np.int32, 0), "track_id": (np.int64, 0), "xyxy_px": (np.float64, 4), "score": (np.float64, 0),
-            "class_id": (np.int16, 0), "detection": (np.int64, 0), "status": (np.uint8, 0),
+            "class_id": (np.int16, 0), "detection": (np.int64, 0), "status": (np.uint8, 0), "xyxy_std_px": (np.float64, 4),
         }  # fmt: skip
 
 
@@ -163,7 +169,8 @@ class Tracks2D(_Columns):
 class Tracks3D(_Columns):
     """Cuboids with identities and velocities; columns as in :class:`Detections3D` and :class:`Tracks2D`.
 
-    ``velocity_mps`` (N, 3) float64 is in the frame of the boxes.
+    ``velocity_mps`` (N, 3) float64 is in the frame of the boxes. ``center_std_m`` (N, 3) float64 says how sure the
+    centre is along the box's own axes, as a standard deviation; nan where nobody says.
     """
 
     frame: I32
@@ -176,6 +183,9 @@ class Tracks3D(_Columns):
     class_id: I16
     detection: I64
     status: U8
+    center_std_m: F64 = field(default_factory=lambda: np.empty((0, 3)))
+
+    _may_be_unknown: ClassVar[tuple[str, ...]] = ("center_std_m",)
 
     @classmethod
     def _layout(cls) -> dict[str, tuple[Any, int]]:
@@ -183,5 +193,5 @@ class Tracks3D(_Columns):
         return {
             "frame": (np.int32, 0), "track_id": (np.int64, 0), "center_m": (f8, 3), "size_lwh_m": (f8, 3),
             "yaw_rad": (f8, 0), "velocity_mps": (f8, 3), "score": (f8, 0), "class_id": (np.int16, 0),
-            "detection": (np.int64, 0), "status": (np.uint8, 0),
+            "detection": (np.int64, 0), "status": (np.uint8, 0), "center_std_m": (f8, 3),
         }  # fmt: skip
