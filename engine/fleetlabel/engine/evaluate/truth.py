@@ -224,7 +224,7 @@ def _inside(points: F64, boxes: Boxes3D, row: int) -> I64:
     reach = 0.5 * np.linalg.norm(size)
     first, last = np.searchsorted(points[:, 0], (center[0] - reach, center[0] + reach))
     inside = cuboids.points_in_box(points[first:last], center, size, boxes.q_wxyz[row])
-    return first + np.flatnonzero(inside)
+    return np.asarray(first + np.flatnonzero(inside), dtype=np.int64)
 
 
 def _of_track(boxes: Boxes3D, value: F64) -> F64:
