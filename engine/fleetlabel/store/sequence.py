@@ -149,7 +149,8 @@ class SequenceStore:
         _refuse_existing(root)
         head, sensors = _head(info)
         durable.make_folder(root.parent)
-        durable.remove_pending(root.parent, root.name)
+        with durable.write_errors(root):
+            durable.remove_pending(root.parent, root.name)
         with durable.committed_folder(root, lambda: _refuse_existing(root)) as scratch:
             write_group(scratch / "calibration", {})
             write_group(scratch / "calibration" / head["calibration"], {"sensors": sensors})

@@ -1,0 +1,130 @@
+"""Writers that are killed: what was told to be written is there, nothing else shows, and the work can be resumed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from multiprocessing.context import ForkServerContext
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fleetlabel.model.errors import StoreError
+from fleetlabel.store import Part, SequenceStore, describe, verify
+from store.drives import (
+    assert_same_part,
+    drive,
+    hold_lock,
+    leftovers,
+    pictures,
+    sweeps,
+    try_lock,
+    write_missing,
+)
+
+FRAMES, CHUNK = 200, 4
+
+
+def whole_table() -> Part:
+    part = sweeps(FRAMES, mean_points=100)
+    return Part(part.samples, part.counts, part.flat)
+
+
+def kill_again_and_again(root: Path, processes: ForkServerContext, kills: int, seed: int) -> str:
+    """Lets writers write, kills each at a random moment, and checks the store; the content hash in the end."""
+    rng, whole = np.random.default_rng(seed), whole_table()
+    store = SequenceStore.create(root, drive(FRAMES))
+    table = store.sensor_table("top")
+    done = scratch = 0
+    while not table.is_complete():
+        mine, theirs = processes.Pipe(duplex=False)
+        chunk = int(rng.integers(1, 2 * CHUNK))  # a resumed run may cut differently
+        writer = processes.Process(target=write_missing, args=(root, table.path, whole, chunk, theirs))
+        writer.start()
+        theirs.close()
+        assert mine.recv() == "ready"
+        if done < kills:
+            time.sleep(rng.uniform(0, 0.1))
+            os.kill(writer.pid, signal.SIGKILL)
+            done += 1
+        written = []
+        while True:
+            try:
+                written.append(mine.recv())
+            except EOFError:
+                break
+        writer.join()
+        assert set(written) <= set(table.ranges()), "a part that was told to be written is gone"
+        for start, stop in written:
+            assert_same_part(table.read(start, stop), whole.take(start, stop))
+        scratch += bool(leftovers(root))
+        with store.writer_lock():
+            store.clean()
+        assert leftovers(root) == []
+        assert verify(store) == []
+    assert done == kills, "the table was finished before it was killed often enough"
+    assert scratch > 0, "no writer was killed in the middle of a part"
+    return describe(store).content_hash
+
+
+def undisturbed(root: Path) -> str:
+    store = SequenceStore.create(root, drive(FRAMES))
+    store.sensor_table("top").write(0, whole_table())
+    return describe(store).content_hash
+
+
+def test_killed_writers(tmp_path: Path, processes: ForkServerContext) -> None:
+    assert kill_again_and_again(tmp_path / "killed", processes, kills=10, seed=0) == undisturbed(
+        tmp_path / "whole"
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(1, 6))
+def test_killed_writers_many_times(tmp_path: Path, processes: ForkServerContext, seed: int) -> None:
+    found = kill_again_and_again(tmp_path / "killed", processes, kills=12, seed=seed)
+    assert found == undisturbed(tmp_path / "whole")
+
+
+def test_one_driver_at_a_time(store: SequenceStore, processes: ForkServerContext) -> None:
+    mine, theirs = processes.Pipe()
+    holder = processes.Process(target=hold_lock, args=(store.root, theirs))
+    holder.start()
+    assert mine.recv() == "held"
+    with pytest.raises(
+        StoreError, match=rf"written by another process \(pid {holder.pid}\); wait for it or stop it"
+    ):
+        with store.writer_lock():
+            pass
+    answer, asked = processes.Pipe(duplex=False)
+    processes.Process(target=try_lock, args=(store.root, asked)).start()
+    assert f"pid {holder.pid}" in answer.recv()
+    assert verify(store) == []  # readers need no lock
+    mine.send("let go")
+    assert mine.recv() == "released"
+    with store.writer_lock():
+        pass
+
+
+def test_the_lock_dies_with_its_holder(store: SequenceStore, processes: ForkServerContext) -> None:
+    for _ in range(2):
+        mine, theirs = processes.Pipe()
+        holder = processes.Process(target=hold_lock, args=(store.root, theirs))
+        holder.start()
+        assert mine.recv() == "held"
+        os.kill(holder.pid, signal.SIGKILL)
+        holder.join()
+    with store.writer_lock():
+        store.sensor_table("front").write(0, pictures())
+    assert not (store.root / ".writer.lock").exists()
+
+
+def test_the_lock_is_let_go_when_the_work_fails(store: SequenceStore) -> None:
+    with pytest.raises(ZeroDivisionError), store.writer_lock():
+        _ = 1 / 0
+    with store.writer_lock(), pytest.raises(StoreError), store.writer_lock():
+        pass
+    with store.writer_lock():
+        pass
