@@ -14,12 +14,13 @@ from fleetlabel.geometry.arrays import F64, I64
 from fleetlabel.geometry.compiled import kernel
 from fleetlabel.geometry.iou import BEV, iou_2d_pair, overlap_pair
 
+COST_WEIGHT = 0.6
 CREDIT_WEIGHT = 8.0
 EDGE_SIGMA = 0.10  # how exactly detectors draw upper and lower edges, in heights of the box
-EDGE_CAP = 4.0
-CLAIM_COST = 20.0
+EDGE_CAP = 9.0
+CLAIM_COST = 30.0
 SAME_OBJECT_IOU = 0.3  # seen from above, between candidates of one picture
-SAME_BOX_IOU = 0.5  # two boxes this alike in one picture are one object detected twice
+SAME_BOX_IOU = 0.6  # two boxes this alike in one picture are one object detected twice
 
 
 def choose(candidates: F64, frusta: Frusta, group: I64) -> tuple[F64, F64]:
@@ -32,7 +33,7 @@ def choose(candidates: F64, frusta: Frusta, group: I64) -> tuple[F64, F64]:
         return np.empty((0, objects.N_COLUMNS)), np.empty(0)
     off = candidates[..., [objects.OFF_TOP, objects.OFF_BOTTOM]] / EDGE_SIGMA
     total = (
-        candidates[..., objects.COST]
+        COST_WEIGHT * candidates[..., objects.COST]
         - CREDIT_WEIGHT * np.log(np.maximum(candidates[..., objects.CREDIT], 1e-6))
         + np.minimum(off * off, EDGE_CAP).sum(axis=-1)
     )

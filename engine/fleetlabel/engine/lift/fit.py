@@ -1,51 +1,76 @@
 """Fits an upright cuboid to a vehicle's voxels, seen from above.
 
 The points of a vehicle lie on the faces turned to the lidar (Zhang et al., 2017, "Efficient L-shape fitting": the
-closeness criterion finds candidate headings). A cuboid is then judged by one cost: points near a visible face, few
-points outside, the silhouette's directions as the pictures show them, and a size that the class can have. Minimising
-it completes a car of which one corner is seen away from the sensor, as far as the picture and the prior tell.
+closeness criterion finds candidate headings). A cuboid is then judged by one cost: points near a visible face,
+few points outside, the silhouette's directions as the pictures show them, and a size that the class can have.
+Minimising it completes a car of which one corner is seen away from the sensor, as far as picture and prior tell.
 """
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
-from fleetlabel.geometry.arrays import F64
+from fleetlabel.geometry.arrays import F64, I64
 from fleetlabel.geometry.compiled import kernel
 
-N_HEADINGS = 45
-MAX_POINTS = 120
-EFFECTIVE_POINTS = 40.0
+N_HEADINGS = 30
+MAX_POINTS = 80
+EFFECTIVE_POINTS = 40.0  # neighbouring points tell the same story: more than these do not outweigh the rest
 SIGMA_OUT_M = 0.10
 SIGMA_IN_M = 0.15
+SIGMA_GAP_M = 0.8
 CAP_OUT = 6.0
 CAP_IN = 2.0
-CAP_EDGE = 9.0
+CAP_LONG = 9.0  # the object goes on beyond its 2D box: hidden behind something
+CAP_SHORT = 25.0  # the object does not fill its 2D box: hardly excusable
+EGO_HEADING_WEIGHT = (
+    2.0  # of the expectation that traffic is parallel or across; outweighed by a dozen points
+)
 
-# Columns of a silhouette row: camera x, y; unit direction of the box's middle; angles of its left and right edge from
-# there (left positive); their standard deviations; left and right edge cut by the picture's border.
+# Columns of a silhouette row: camera x, y; unit direction of the box's middle; angles of its left and right edge
+# from there (left positive); their standard deviations; left and right edge cut by the picture's border.
 EYE_X, EYE_Y, DIR_X, DIR_Y, LEFT, RIGHT, SIGMA_LEFT, SIGMA_RIGHT, CUT_LEFT, CUT_RIGHT = range(10)
+
+# A cuboid seen from above is (5,): u_low, u_high, v_low, v_high along the axes turned by heading; heading.
+
+
+class Evidence(NamedTuple):
+    """What a cuboid is judged by beside the points.
+
+    Attributes:
+        lidar: (2,) where the points were seen from, level frame.
+        silhouettes: (S, 10) see the column names above.
+        size: (4, 2) mean, standard deviation, least and greatest of length and width.
+    """
+
+    lidar: F64
+    silhouettes: F64
+    size: F64
 
 
 @kernel
-def cuboid_cost(
-    box: F64, points: F64, lidar: F64, silhouettes: F64, prior: F64, hints: F64, hint_weight: float
-) -> float:
-    """How badly a cuboid explains what was seen; lower is better.
+def cuboid_cost(box: F64, points: F64, evidence: Evidence, bound: float) -> float:
+    """How badly a cuboid (5,) explains points (N, 2) and pictures; lower is better.
 
-    Args:
-        box: (5,) u_low, u_high, v_low, v_high in the axes turned by heading; heading.
-        points: (N, 2) level frame.
-        lidar: (2,) where they were seen from.
-        silhouettes: (S, 10) see the column names above.
-        prior: (2, 2) mean and standard deviation of length and width.
-        hints: (H,) headings that others around have, and how much they count.
+    Above ``bound`` it may return anything above ``bound``: the search needs no more.
     """
     c, s = np.cos(box[4]), np.sin(box[4])
-    sensor_u, sensor_v = c * lidar[0] + s * lidar[1], -s * lidar[0] + c * lidar[1]
     u_low, u_high, v_low, v_high = box[0], box[1], box[2], box[3]
-    # Cost of the points.
-    total = 0.0
+    size = evidence.size
+    length, width = (u_high - u_low - size[0, 0]) / size[1, 0], (v_high - v_low - size[0, 1]) / size[1, 1]
+    cost = length * length + width * width + EGO_HEADING_WEIGHT * np.sin(2.0 * box[4]) ** 2
+    for k in range(len(evidence.silhouettes)):
+        cost += _silhouette_cost(box, c, s, evidence.silhouettes[k])
+    lidar = evidence.lidar
+    sensor_u, sensor_v = c * lidar[0] + s * lidar[1], -s * lidar[0] + c * lidar[1]
+    sees_front, sees_back = sensor_u > u_high, sensor_u < u_low
+    sees_left, sees_right = sensor_v > v_high, sensor_v < v_low
+    share = min(EFFECTIVE_POINTS, float(len(points))) / max(len(points), 1)
+    per_out, per_in = share / (SIGMA_OUT_M * SIGMA_OUT_M), share / (SIGMA_IN_M * SIGMA_IN_M)
+    cap_out, cap_in = share * CAP_OUT, share * CAP_IN
+    seen_u_low, seen_u_high, seen_v_low, seen_v_high = np.inf, -np.inf, np.inf, -np.inf
     for p in range(len(points)):
         u = c * points[p, 0] + s * points[p, 1]
         v = -s * points[p, 0] + c * points[p, 1]
@@ -53,84 +78,86 @@ def cuboid_cost(
         out_v = max(max(v_low - v, v - v_high), 0.0)
         out = out_u * out_u + out_v * out_v
         if out > 0.0:
-            total += min(out / (SIGMA_OUT_M * SIGMA_OUT_M), CAP_OUT)
+            cost += min(out * per_out, cap_out)
         else:
-            depth = 1e3
-            if sensor_u > u_high:
-                depth = min(depth, u_high - u)
-            elif sensor_u < u_low:
-                depth = min(depth, u - u_low)
-            if sensor_v > v_high:
+            seen_u_low, seen_u_high = min(seen_u_low, u), max(seen_u_high, u)
+            seen_v_low, seen_v_high = min(seen_v_low, v), max(seen_v_high, v)
+            depth = 1e3  # behind the nearest face that the lidar sees
+            if sees_front:
+                depth = u_high - u
+            elif sees_back:
+                depth = u - u_low
+            if sees_left:
                 depth = min(depth, v_high - v)
-            elif sensor_v < v_low:
+            elif sees_right:
                 depth = min(depth, v - v_low)
-            total += min(depth * depth / (SIGMA_IN_M * SIGMA_IN_M), CAP_IN)
-    cost = total * min(EFFECTIVE_POINTS, float(len(points))) / max(len(points), 1)
-    # Size.
-    length, width = (u_high - u_low - prior[0, 0]) / prior[1, 0], (v_high - v_low - prior[0, 1]) / prior[1, 1]
-    cost += length * length + width * width
-    # Silhouettes.
-    for k in range(len(silhouettes)):
-        row = silhouettes[k]
-        left, right = -10.0, 10.0
-        for corner in range(4):
-            u = u_low if corner % 2 == 0 else u_high
-            v = v_low if corner < 2 else v_high
-            dx, dy = c * u - s * v - row[EYE_X], s * u + c * v - row[EYE_Y]
-            angle = np.arctan2(row[DIR_X] * dy - row[DIR_Y] * dx, row[DIR_X] * dx + row[DIR_Y] * dy)
-            left = max(left, angle)
-            right = min(right, angle)
-        off = (left - row[LEFT]) / row[SIGMA_LEFT]
-        if not (row[CUT_LEFT] > 0.0 and off > 0.0):
-            cost += min(off * off, CAP_EDGE)
-        off = (right - row[RIGHT]) / row[SIGMA_RIGHT]
-        if not (row[CUT_RIGHT] > 0.0 and off < 0.0):
-            cost += min(off * off, CAP_EDGE)
-    if hint_weight > 0.0:
-        best = 1.0
-        for k in range(len(hints)):
-            best = min(best, np.sin(2.0 * (box[4] - hints[k])) ** 2)
-        cost += hint_weight * best
+            cost += min(depth * depth * per_in, cap_in)
+        if cost > bound:
+            return cost
+    # A seen face is seen to both of its ends, unless something hides them: then neither end is the likelier.
+    if (sees_left or sees_right) and seen_u_high >= seen_u_low:
+        cost += ((seen_u_low - u_low) ** 2 + (u_high - seen_u_high) ** 2) / (SIGMA_GAP_M * SIGMA_GAP_M)
+    if (sees_front or sees_back) and seen_v_high >= seen_v_low:
+        cost += ((seen_v_low - v_low) ** 2 + (v_high - seen_v_high) ** 2) / (SIGMA_GAP_M * SIGMA_GAP_M)
     return cost
 
 
 @kernel
-def candidate_headings(points: F64, hints: F64) -> F64:
-    """Up to four headings in [0, pi/2) that the points' outline suggests, and the hints."""
+def _silhouette_cost(box: F64, c: float, s: float, row: F64) -> float:
+    """Disagreement of the cuboid's outermost directions, seen from a camera, with the sides of its 2D box."""
+    left, right = -10.0, 10.0
+    for corner in range(4):
+        u = box[corner % 2]
+        v = box[2 + corner // 2]
+        dx, dy = c * u - s * v - row[EYE_X], s * u + c * v - row[EYE_Y]
+        angle = np.arctan2(row[DIR_X] * dy - row[DIR_Y] * dx, row[DIR_X] * dx + row[DIR_Y] * dy)
+        left = max(left, angle)
+        right = min(right, angle)
+    cost = 0.0
+    off = (left - row[LEFT]) / row[SIGMA_LEFT]
+    if not (row[CUT_LEFT] > 0.0 and off > 0.0):
+        cost += min(off * off, CAP_LONG if off > 0.0 else CAP_SHORT)
+    off = (right - row[RIGHT]) / row[SIGMA_RIGHT]
+    if not (row[CUT_RIGHT] > 0.0 and off < 0.0):
+        cost += min(off * off, CAP_LONG if off < 0.0 else CAP_SHORT)
+    return cost
+
+
+@kernel
+def candidate_headings(points: F64) -> F64:
+    """Up to four headings in [0, pi/2) that the points' outline suggests, and the ego vehicle's."""
     score = np.empty(N_HEADINGS)
     n = len(points)
     u, v = np.empty(n), np.empty(n)
     for h in range(N_HEADINGS):
         angle = 0.5 * np.pi * h / N_HEADINGS
         c, s = np.cos(angle), np.sin(angle)
+        u0, u1, v0, v1 = np.inf, -np.inf, np.inf, -np.inf
         for p in range(n):
             u[p] = c * points[p, 0] + s * points[p, 1]
             v[p] = -s * points[p, 0] + c * points[p, 1]
-        u0, u1, v0, v1 = u.min(), u.max(), v.min(), v.max()
+            u0, u1, v0, v1 = min(u0, u[p]), max(u1, u[p]), min(v0, v[p]), max(v1, v[p])
         total = 0.0
         for p in range(n):
             depth = min(min(u[p] - u0, u1 - u[p]), min(v[p] - v0, v1 - v[p]))
             total += 1.0 / max(depth, 0.08)
         score[h] = total
-    out = np.empty(4 + len(hints))
-    m = 0
+    out = np.zeros(5)
+    m = 1
     order = np.argsort(-score)
     for k in range(N_HEADINGS):
         h = order[k]
         if score[h] >= score[(h + 1) % N_HEADINGS] and score[h] >= score[h - 1]:
             out[m] = 0.5 * np.pi * h / N_HEADINGS
             m += 1
-            if m == 4:
+            if m == 5:
                 break
-    for k in range(len(hints)):
-        out[m] = hints[k] % (0.5 * np.pi)
-        m += 1
     return out[:m]
 
 
 @kernel
 def _place(low: float, high: float, sensor: float, size: float, anchor: int) -> tuple[float, float]:
-    """Interval of at least ``size`` covering low..high: grown away from the sensor, or to a side if it is abreast."""
+    """Interval of at least ``size`` over low..high: grown away from the sensor, or to a side if that is abreast."""
     size = max(size, high - low)
     if sensor > high + 0.3:
         return high - size, high
@@ -145,109 +172,63 @@ def _place(low: float, high: float, sensor: float, size: float, anchor: int) -> 
 
 
 @kernel
-def fit_cuboid(
-    points: F64,
-    lidar: F64,
-    silhouettes: F64,
-    prior: F64,
-    limits: F64,
-    hints: F64,
-    hint_weight: float,
-    start: F64,
-) -> tuple[F64, float]:
-    """The cuboid (5,) of least cost, and the cost. See :func:`cuboid_cost`.
-
-    Args:
-        limits: (2, 2) least and greatest length and width.
-        start: (K, 5) cuboids to start from beside those that the points suggest.
-    """
-    few = thin(points)
-    headings = candidate_headings(few, hints)
-    n_starts = len(headings) * 18 + len(start)
-    boxes = np.empty((n_starts, 5))
-    costs = np.empty(n_starts)
+def suggest(points: F64, evidence: Evidence) -> tuple[F64, F64]:
+    """Cuboids (K, 5) of typical size laid against the seen faces, cheapest first, and their costs (K,)."""
+    headings = candidate_headings(points)
+    boxes = np.empty((len(headings) * 18, 5))
+    costs = np.empty(len(boxes))
+    size = evidence.size
     m = 0
     for h in range(len(headings)):
         for turn in range(2):
             heading = headings[h] + turn * 0.5 * np.pi
             c, s = np.cos(heading), np.sin(heading)
-            u, v = c * few[:, 0] + s * few[:, 1], -s * few[:, 0] + c * few[:, 1]
-            u0, u1 = _trimmed(u)
-            v0, v1 = _trimmed(v)
-            if u1 - u0 > limits[1, 0] + 0.5 or v1 - v0 > limits[1, 1] + 0.5:
-                penalty = 20.0
-            else:
-                penalty = 0.0
-            su, sv = c * lidar[0] + s * lidar[1], -s * lidar[0] + c * lidar[1]
-            abreast_u, abreast_v = u0 - 0.3 <= su <= u1 + 0.3, v0 - 0.3 <= sv <= v1 + 0.3
-            for au in range(3 if abreast_u else 1):
-                for av in range(3 if abreast_v else 1):
-                    boxes[m, 0], boxes[m, 1] = _place(u0, u1, su, prior[0, 0], au)
-                    boxes[m, 2], boxes[m, 3] = _place(v0, v1, sv, prior[0, 1], av)
+            u0, u1 = _trimmed(c * points[:, 0] + s * points[:, 1])
+            v0, v1 = _trimmed(-s * points[:, 0] + c * points[:, 1])
+            too_large = u1 - u0 > size[3, 0] + 0.5 or v1 - v0 > size[3, 1] + 0.5
+            sensor_u = c * evidence.lidar[0] + s * evidence.lidar[1]
+            sensor_v = -s * evidence.lidar[0] + c * evidence.lidar[1]
+            abreast_u = u0 - 0.3 <= sensor_u <= u1 + 0.3
+            abreast_v = v0 - 0.3 <= sensor_v <= v1 + 0.3
+            for anchor_u in range(3 if abreast_u else 1):
+                for anchor_v in range(3 if abreast_v else 1):
+                    boxes[m, 0], boxes[m, 1] = _place(u0, u1, sensor_u, size[0, 0], anchor_u)
+                    boxes[m, 2], boxes[m, 3] = _place(v0, v1, sensor_v, size[0, 1], anchor_v)
                     boxes[m, 4] = heading
-                    costs[m] = penalty + cuboid_cost(
-                        boxes[m], few, lidar, silhouettes, prior, hints, hint_weight
-                    )
+                    costs[m] = cuboid_cost(boxes[m], points, evidence, np.inf) + (20.0 if too_large else 0.0)
                     m += 1
-    for k in range(len(start)):
-        boxes[m] = start[k]
-        costs[m] = cuboid_cost(boxes[m], few, lidar, silhouettes, prior, hints, hint_weight)
-        m += 1
     order = np.argsort(costs[:m])
-    best, best_cost = boxes[order[0]].copy(), np.inf
-    for k in range(min(m, 3)):
-        box = boxes[order[k]].copy()
-        if costs[order[k]] > costs[order[0]] + 25.0:
-            break
-        cost = refine(box, few, lidar, silhouettes, prior, limits, hints, hint_weight)
-        if cost < best_cost:
-            best, best_cost = box, cost
-    return best, best_cost
+    return boxes[order], costs[order]
 
 
 @kernel
-def refine(
-    box: F64,
-    points: F64,
-    lidar: F64,
-    silhouettes: F64,
-    prior: F64,
-    limits: F64,
-    hints: F64,
-    hint_weight: float,
-) -> float:
-    """Coordinate descent in place: move, stretch each side, turn; steps halve when nothing helps. Returns the cost."""
-    cost = cuboid_cost(box, points, lidar, silhouettes, prior, hints, hint_weight)
-    step = 0.2
+def refine(box: F64, points: F64, evidence: Evidence, step: float, last_step: float) -> float:
+    """Coordinate descent in place: stretch each side, move, turn; steps halve when nothing helps. Returns the cost."""
+    cost = cuboid_cost(box, points, evidence, np.inf)
+    size = evidence.size
     trial = np.empty(5)
-    for _ in range(24):
+    while step > last_step:
         improved = False
         for move in range(14):
-            kind, sign = move // 2, 1.0 - 2.0 * (move % 2)
+            kind, by = move // 2, step if move % 2 == 0 else -step
             trial[:] = box
             if kind < 4:
-                trial[kind] += sign * step
-            elif kind == 4:
-                trial[0] += sign * step
-                trial[1] += sign * step
-            elif kind == 5:
-                trial[2] += sign * step
-                trial[3] += sign * step
-            else:
-                _turn(trial, sign * step * 0.3, lidar)
-            length, width = trial[1] - trial[0], trial[3] - trial[2]
-            if not (limits[0, 0] <= length <= limits[1, 0] and limits[0, 1] <= width <= limits[1, 1]):
-                if kind < 4:
+                trial[kind] += by
+                length, width = trial[1] - trial[0], trial[3] - trial[2]
+                if not (size[2, 0] <= length <= size[3, 0] and size[2, 1] <= width <= size[3, 1]):
                     continue
-            value = cuboid_cost(trial, points, lidar, silhouettes, prior, hints, hint_weight)
+            elif kind < 6:
+                trial[2 * kind - 8] += by
+                trial[2 * kind - 7] += by
+            else:
+                _turn(trial, 0.3 * by, evidence.lidar)
+            value = cuboid_cost(trial, points, evidence, cost)
             if value < cost - 1e-9:
                 cost = value
                 box[:] = trial
                 improved = True
         if not improved:
             step *= 0.5
-            if step < 0.012:
-                break
     return cost
 
 
@@ -255,9 +236,9 @@ def refine(
 def _turn(box: F64, angle: float, lidar: F64) -> None:
     """Turns a cuboid about the corner nearest to the lidar, in place."""
     c, s = np.cos(box[4]), np.sin(box[4])
-    su, sv = c * lidar[0] + s * lidar[1], -s * lidar[0] + c * lidar[1]
-    u = box[0] if abs(su - box[0]) < abs(su - box[1]) else box[1]
-    v = box[2] if abs(sv - box[2]) < abs(sv - box[3]) else box[3]
+    sensor_u, sensor_v = c * lidar[0] + s * lidar[1], -s * lidar[0] + c * lidar[1]
+    u = box[0] if abs(sensor_u - box[0]) < abs(sensor_u - box[1]) else box[1]
+    v = box[2] if abs(sensor_v - box[2]) < abs(sensor_v - box[3]) else box[3]
     x, y = c * u - s * v, s * u + c * v
     box[4] += angle
     c, s = np.cos(box[4]), np.sin(box[4])
@@ -277,13 +258,11 @@ def _trimmed(values: F64) -> tuple[float, float]:
 
 
 @kernel
-def thin(points: F64) -> F64:
-    """At most MAX_POINTS of the points, evenly picked."""
-    n = len(points)
-    if n <= MAX_POINTS:
-        return points
-    out = np.empty((MAX_POINTS, 2))
-    for k in range(MAX_POINTS):
-        p = (k * n) // MAX_POINTS
-        out[k, 0], out[k, 1] = points[p, 0], points[p, 1]
+def seen_from_above(xyz: F64, rows: I64) -> F64:
+    """Places (N, 2) of the rows, at most MAX_POINTS of them, evenly picked."""
+    n = min(len(rows), MAX_POINTS)
+    out = np.empty((n, 2))
+    for k in range(n):
+        p = rows[(k * len(rows)) // n]
+        out[k, 0], out[k, 1] = xyz[p, 0], xyz[p, 1]
     return out

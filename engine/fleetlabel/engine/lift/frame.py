@@ -98,14 +98,30 @@ def _usable(view: CameraView, table: PriorTable, config: LiftConfig) -> Bool:
 def _candidates(cloud: ObstacleCloud, frusta: Frusta, table: PriorTable) -> F64:
     prior = table.row[frusta.class_id]
     out = np.zeros((len(frusta), N_CANDIDATES, objects.N_COLUMNS))
-    objects.lift_detections(
-        cloud.xyz_m, cloud.height_m, cloud.count, cloud.time_ns, cloud.lidar_xy_m,
-        cloud.cell_ptr, cloud.cell_rows, cloud.n_cells, cloud.half_width_m, GRID_M,
-        frusta.ptr, frusta.rows, frusta.uv,
-        prior, table.mean_m, table.sigma_m, table.min_m, table.max_m, table.axial,
-        frusta.camera_xyz_m, range_from_height(frusta, table.mean_m[prior, 2]), range_from_contact(frusta, cloud.ground),
-        vertical_edges(frusta), silhouettes(frusta), np.arange(len(frusta) + 1), np.empty(0), 0.0, out,
-    )  # fmt: skip
+    voxels = objects.Voxels(
+        xyz=cloud.xyz_m,
+        height=cloud.height_m,
+        count=cloud.count,
+        time_ns=cloud.time_ns,
+        lidar_xy=cloud.lidar_xy_m,
+        cell_ptr=cloud.cell_ptr,
+        cell_rows=cloud.cell_rows,
+        n_cells=cloud.n_cells,
+        half_width=cloud.half_width_m,
+        cell_m=GRID_M,
+    )
+    sight = objects.Sight(
+        ptr=frusta.ptr,
+        rows=frusta.rows,
+        uv=frusta.uv,
+        eye=frusta.camera_xyz_m,
+        edges=vertical_edges(frusta),
+        silhouettes=silhouettes(frusta),
+        range_expected=range_from_height(frusta, table.mean_m[prior, 2]),
+        contact_range=range_from_contact(frusta, cloud.ground),
+    )
+    sizes = objects.Sizes(table.mean_m, table.sigma_m, table.min_m, table.max_m, table.axial)
+    objects.lift_detections(voxels, sight, sizes, prior, out)
     return out
 
 

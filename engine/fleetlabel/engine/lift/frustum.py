@@ -16,7 +16,7 @@ from fleetlabel.model.cameras import CameraModel
 
 SIDE_SIGMA = 0.05  # of the box's width: how exactly detectors draw sides
 SIDE_SIGMA_RAD = 0.002
-BORDER_PX = 3.0  # detectors draw a box that leaves the picture up to a few pixels short of its border
+BORDER = 0.004  # of the picture's size: detectors draw a box that leaves the picture up to a few pixels short of its border
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -109,7 +109,7 @@ def _one_view(
         "ray_bottom": np.stack([middle[:, 0], xyxy[:, 3]], axis=1),
     }
     rays = {name: view.camera.unproject(uv) @ level_from_camera[:3, :3].T for name, uv in edges.items()}
-    size = (view.camera.width_px, view.camera.height_px)
+    size = np.array([view.camera.width_px, view.camera.height_px], dtype=np.float64)
     return Frusta(
         view=np.full(len(rows), index, dtype=np.int64),
         detection=rows.astype(np.int64),
@@ -117,15 +117,7 @@ def _one_view(
         score=np.asarray(view.score, dtype=np.float64)[rows],
         xyxy_px=xyxy,
         camera_xyz_m=np.broadcast_to(level_from_camera[:3, 3], (len(rows), 3)).copy(),
-        cut=np.stack(
-            [
-                xyxy[:, 0] < BORDER_PX,
-                xyxy[:, 1] < BORDER_PX,
-                xyxy[:, 2] > size[0] - BORDER_PX,
-                xyxy[:, 3] > size[1] - BORDER_PX,
-            ],
-            axis=1,
-        ),
+        cut=np.concatenate([xyxy[:, :2] < BORDER * size, xyxy[:, 2:] > (1.0 - BORDER) * size], axis=1),
         ptr=ptr,
         rows=inside,
         uv=uv,

@@ -16,6 +16,10 @@ from fleetlabel.geometry.iou import BEV, overlap_pair
 
 SAME_OBJECT_IOU = 0.15
 SAME_PERSON_M = 0.6
+MIDDLING, SPREAD = (
+    45.0,
+    10.0,
+)  # what speaks against a fit of quality one half, and how fast quality falls there
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -70,7 +74,7 @@ def fit_quality(fitted: F64, against: F64) -> F64:
     A few points prove little, so few points lower it as well.
     """
     support = fitted[:, objects.POINTS] / (fitted[:, objects.POINTS] + 4.0)
-    return np.where(np.isfinite(against), support / (1.0 + np.exp((against - 60.0) / 15.0)), 0.0)
+    return np.where(np.isfinite(against), support / (1.0 + np.exp((against - MIDDLING) / SPREAD)), 0.0)
 
 
 def _first_of_each(labels: I64) -> I64:

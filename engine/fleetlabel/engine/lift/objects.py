@@ -1,319 +1,265 @@
-"""From one detection and the voxels in its box to one cuboid: cluster, choose, grow beyond the box, fit, judge."""
+"""From one detection and the voxels in its box to cuboids: cluster, choose, grow beyond the box, fit, compare."""
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
-from fleetlabel.engine.lift.fit import EFFECTIVE_POINTS, cuboid_cost, fit_cuboid, thin
+from fleetlabel.engine.lift.fit import Evidence, cuboid_cost, refine, seen_from_above, suggest
 from fleetlabel.engine.lift.selection import cluster, rank_clusters
 from fleetlabel.geometry.arrays import F64, I64
 from fleetlabel.geometry.compiled import kernel
 
 # Columns of a result row.
-X, Y, YAW, LENGTH, WIDTH, TOP, POINTS, COST, CREDIT, TIME, RANGE, COVER_U, COVER_V, OFF_TOP, OFF_BOTTOM = (
-    range(15)
-)
-N_COLUMNS = 15
+X, Y, YAW, LENGTH, WIDTH, TOP, POINTS, COST, CREDIT, TIME, RANGE, OFF_TOP, OFF_BOTTOM = range(13)
+N_COLUMNS = 13
 # Columns of a detection's upper and lower edge: slopes of the rays, and whether the picture's border cuts it.
 SLOPE_TOP, SLOPE_BOTTOM, CUT_TOP, CUT_BOTTOM = range(4)
-GROW_M = 0.35
+
+GROW_M = 0.35  # how far beyond a first fit more of the object is looked for
+WALL_REACH_M = 1.2
+WALL_BIN_M = 0.2
+N_END_BINS = 5
+WALL_COST = 40.0
+N_REFINED = 2  # of the cuboids to start from
+WORTH_A_FIT = 0.15  # least credit of a candidate, relative to the best one's
+
+
+class Voxels(NamedTuple):
+    """The obstacle cloud as kernels take it; see :class:`fleetlabel.engine.lift.cloud.ObstacleCloud`."""
+
+    xyz: F64
+    height: F64
+    count: F64
+    time_ns: F64
+    lidar_xy: F64
+    cell_ptr: I64
+    cell_rows: I64
+    n_cells: int
+    half_width: float
+    cell_m: float
+
+
+class Sight(NamedTuple):
+    """The detections as kernels take them, one row each; see :class:`fleetlabel.engine.lift.frustum.Frusta`.
+
+    Attributes:
+        ptr, rows, uv: voxels in each box, and their place in it.
+        eye: (D, 3) camera.
+        edges: (D, 4) see the column names above.
+        silhouettes: (D, 10) see fit.py.
+        range_expected, contact_range: (D,) see selection.py.
+    """
+
+    ptr: I64
+    rows: I64
+    uv: F64
+    eye: F64
+    edges: F64
+    silhouettes: F64
+    range_expected: F64
+    contact_range: F64
+
+
+class Sizes(NamedTuple):
+    """The class priors as kernels take them; see :class:`fleetlabel.engine.lift.priors.PriorTable`."""
+
+    mean: F64
+    sigma: F64
+    low: F64
+    high: F64
+    axial: F64
 
 
 @kernel
-def lift_detections(
-    xyz: F64,
-    height: F64,
-    count: F64,
-    time_ns: F64,
-    lidar_xy: F64,
-    cell_ptr: I64,
-    cell_rows: I64,
-    n_cells: int,
-    half_width: float,
-    grid: float,
-    ptr: I64,
-    rows: I64,
-    uv: F64,
-    prior_row: I64,
-    mean: F64,
-    sigma: F64,
-    low: F64,
-    high: F64,
-    axial: F64,
-    camera: F64,
-    range_expected: F64,
-    contact_range: F64,
-    edges: F64,
-    silhouettes: F64,
-    silhouette_ptr: I64,
-    hints: F64,
-    hint_weight: float,
-    out: F64,
-) -> None:
-    """Fills result rows (N_CANDIDATES, N_COLUMNS) per detection; POINTS is 0 where there is no candidate.
+def lift_detections(voxels: Voxels, sight: Sight, sizes: Sizes, prior_row: I64, out: F64) -> None:
+    """Fills result rows ``out`` (D, N_CANDIDATES, N_COLUMNS); POINTS stays 0 where there is no candidate.
 
     Args:
-        xyz ... half_width: the obstacle cloud (see ObstacleCloud), ``grid`` its cell size.
-        ptr, rows, uv: voxels in each box (see Frusta).
-        prior_row: (D,) row of the priors mean, sigma, low, high (K, 3) and axial (K,).
-        camera: (D, 3); range_expected, contact_range: (D,) see rank_clusters.
-        silhouettes, silhouette_ptr: rows of silhouettes of each detection (see cuboid_cost).
+        prior_row: (D,) row of ``sizes`` that holds for each detection.
     """
-    mark = np.zeros(len(xyz), dtype=np.int64)
+    mark = np.zeros(len(voxels.xyz), dtype=np.int64)
     for d in range(len(prior_row)):
         k = prior_row[d]
-        inside = rows[ptr[d] : ptr[d + 1]]
-        use = np.empty(len(inside), dtype=np.int64)
-        n = 0
-        for p in range(len(inside)):
-            if height[inside[p]] <= high[k, 2] + 0.2:
-                use[n] = p
-                n += 1
-        if n == 0:
+        inside = sight.rows[sight.ptr[d] : sight.ptr[d + 1]]
+        use = np.flatnonzero(voxels.height[inside] <= sizes.high[k, 2] + 0.2)
+        if len(use) == 0:
             continue
-        use = use[:n]
-        voxel = inside[use]
-        eye = camera[d]
-        distance = np.sqrt((xyz[voxel, 0] - eye[0]) ** 2 + (xyz[voxel, 1] - eye[1]) ** 2)
-        middle = np.median(distance)
-        link = 0.35 + 0.008 * middle if axial[k] > 0 else 0.25 + 0.006 * middle
-        labels, n_clusters = cluster(xyz[voxel][:, :2], link)
-        best, credits = rank_clusters(
-            xyz[voxel],
-            height[voxel],
-            uv[ptr[d] + use],
-            count[voxel],
+        rows = inside[use]
+        eye = sight.eye[d]
+        xyz = voxels.xyz[rows]
+        distance = np.median(np.sqrt((xyz[:, 0] - eye[0]) ** 2 + (xyz[:, 1] - eye[1]) ** 2))
+        link = 0.35 + 0.008 * distance if sizes.axial[k] > 0 else 0.25 + 0.006 * distance
+        labels, n_clusters = cluster(xyz, link)
+        best, credit = rank_clusters(
+            xyz,
+            voxels.height[rows],
+            sight.uv[sight.ptr[d] + use],
+            voxels.count[rows],
             labels,
             n_clusters,
             eye,
-            range_expected[d],
-            contact_range[d],
-            high[k],
-            mean[k],
+            sight.range_expected[d],
+            sight.contact_range[d],
+            sizes.high[k],
+            sizes.mean[k],
         )
-        views = silhouettes[silhouette_ptr[d] : silhouette_ptr[d + 1]]
-        n_out = 0
         for c in range(len(best)):
-            if credits[c] < 0.1 * credits[0] or credits[c] <= 0.0:
-                continue
-            member = voxel[labels == best[c]]
-            row = out[d, n_out]
-            n_out += 1
-            if axial[k] > 0:
-                road = np.mean(xyz[member, 2] - height[member])
-                reach = np.sqrt(
-                    (np.median(xyz[member, 0]) - eye[0]) ** 2 + (np.median(xyz[member, 1]) - eye[1]) ** 2
-                )
-                ceiling = min(high[k, 2], mean[k, 2] + 2.5 * sigma[k, 2])
-                if edges[d, CUT_TOP] == 0.0:
-                    seen = eye[2] + edges[d, SLOPE_TOP] * reach - road
-                    ceiling = min(ceiling, max(seen + 0.2, mean[k, 2] - sigma[k, 2]))
-                _fit_vehicle(
-                    xyz,
-                    height,
-                    count,
-                    time_ns,
-                    lidar_xy,
-                    cell_ptr,
-                    cell_rows,
-                    n_cells,
-                    half_width,
-                    grid,
-                    member,
-                    mark,
-                    views,
-                    mean[k],
-                    sigma[k],
-                    low[k],
-                    high[k],
-                    ceiling,
-                    hints,
-                    hint_weight,
-                    row,
-                )
+            if credit[c] < WORTH_A_FIT * credit[0] or credit[c] <= 0.0:
+                break
+            row = out[d, c]
+            member = rows[labels == best[c]]
+            road = np.mean(voxels.xyz[member, 2] - voxels.height[member])
+            if sizes.axial[k] > 0:
+                _fit_vehicle(voxels, sight, sizes, member, mark, road, d, k, row)
             else:
-                _place_person(xyz, height, count, time_ns, lidar_xy, member, eye, mean[k], row)
-            row[CREDIT] = credits[c]
-            row[RANGE] = np.sqrt((row[X] - eye[0]) ** 2 + (row[Y] - eye[1]) ** 2)
-            _compare_edges(np.mean(xyz[member, 2] - height[member]), eye, edges[d], row)
-
-
-@kernel
-def _compare_edges(road: float, eye: F64, edges: F64, row: F64) -> None:
-    """How far the cuboid's top and bottom lie above the detection's, in heights of the detection; 0 where it is cut."""
-    c, s = np.cos(row[YAW]), np.sin(row[YAW])
-    dx, dy = (row[X] - eye[0]) / row[RANGE], (row[Y] - eye[1]) / row[RANGE]
-    half = 0.5 * (abs(c * dx + s * dy) * row[LENGTH] + abs(-s * dx + c * dy) * row[WIDTH])
-    half = min(half, 0.5 * row[LENGTH])
-    near = max(row[RANGE] - half, 0.5)
-    span = max(edges[SLOPE_TOP] - edges[SLOPE_BOTTOM], 1e-3)
-    row[OFF_TOP] = (
-        0.0 if edges[CUT_TOP] > 0.0 else ((road + row[TOP] - eye[2]) / row[RANGE] - edges[SLOPE_TOP]) / span
-    )
-    row[OFF_BOTTOM] = (
-        0.0 if edges[CUT_BOTTOM] > 0.0 else ((road - eye[2]) / near - edges[SLOPE_BOTTOM]) / span
-    )
+                _place_person(voxels, member, sizes.mean[k], row)
+            row[CREDIT] = credit[c]
+            row[RANGE] = max(np.sqrt((row[X] - eye[0]) ** 2 + (row[Y] - eye[1]) ** 2), 0.1)
+            _compare_edges(road, eye, sight.edges[d], row)
 
 
 @kernel
 def _fit_vehicle(
-    xyz: F64,
-    height: F64,
-    count: F64,
-    time_ns: F64,
-    lidar_xy: F64,
-    cell_ptr: I64,
-    cell_rows: I64,
-    n_cells: int,
-    half_width: float,
-    grid: float,
-    member: I64,
-    mark: I64,
-    views: F64,
-    mean: F64,
-    sigma: F64,
-    low: F64,
-    high: F64,
-    ceiling: float,
-    hints: F64,
-    hint_weight: float,
-    row: F64,
+    voxels: Voxels, sight: Sight, sizes: Sizes, member: I64, mark: I64, road: float, d: int, k: int, row: F64
 ) -> None:
-    prior = np.empty((2, 2))
-    prior[0], prior[1] = mean[:2], sigma[:2]
-    limits = np.empty((2, 2))
-    limits[0], limits[1] = low[:2], high[:2]
-    lidar = lidar_xy[member[len(member) // 2]].copy()
-    none = np.empty((0, 5))
-    starts = np.empty((2, 5))
-    starts[0], _ = fit_cuboid(
-        xyz[member][:, :2].copy(), lidar, views, prior, limits, hints, hint_weight, none
+    """Fits the cluster in the detection's box, and the cluster grown beyond it; keeps what explains more."""
+    size = np.empty((4, 2))
+    size[0], size[1], size[2], size[3] = (
+        sizes.mean[k, :2],
+        sizes.sigma[k, :2],
+        sizes.low[k, :2],
+        sizes.high[k, :2],
     )
-    body = _connected(
-        xyz, height, cell_ptr, cell_rows, n_cells, half_width, grid, member, mark, mean[0], ceiling
+    lidar = voxels.lidar_xy[member[len(member) // 2]].copy()
+    evidence = Evidence(lidar, sight.silhouettes[d : d + 1], size)
+    ceiling = _ceiling(voxels, sight, sizes, member, road, d, k)
+    boxes, _ = suggest(seen_from_above(voxels.xyz, member), evidence)
+    first = boxes[0].copy()
+    body = _connected(voxels, member, mark, sizes.mean[k, 0], ceiling)
+    boxes, _ = suggest(seen_from_above(voxels.xyz, body), evidence)
+    second = boxes[0].copy()
+    own = np.unique(
+        np.concatenate((_within(voxels, first, GROW_M, ceiling), _within(voxels, second, GROW_M, ceiling)))
     )
-    starts[1] = starts[0]
-    if len(body) > len(member):
-        starts[1], _ = fit_cuboid(
-            xyz[body][:, :2].copy(), lidar, views, prior, limits, hints, hint_weight, none
-        )
-    own = member
-    box, cost = starts[0], np.inf
-    for _ in range(2):
-        near = _within(
-            xyz, height, cell_ptr, cell_rows, n_cells, half_width, grid, starts[0], GROW_M, ceiling
-        )
-        other = _within(
-            xyz, height, cell_ptr, cell_rows, n_cells, half_width, grid, starts[1], GROW_M, ceiling
-        )
-        own = np.unique(np.concatenate((near, other)))
-        if len(own) < 1:
-            own = member
-        box, cost = fit_cuboid(
-            xyz[own][:, :2].copy(), lidar, views, prior, limits, hints, hint_weight, starts
-        )
-        starts[0], starts[1] = box, box
-    _describe(xyz, height, count, time_ns, own, box, cost, row)
+    if len(own) == 0:
+        own = member
+    points = seen_from_above(voxels.xyz, own)
+    boxes, costs = suggest(points, evidence)
+    starts = np.empty((4, 5))
+    starts[0], starts[1], starts[2], starts[3] = boxes[0], boxes[1], first, second
+    values = np.empty(4)
+    for start in range(4):
+        values[start] = cuboid_cost(starts[start], points, evidence, np.inf)
+    best, cost = first, np.inf
+    for start in np.argsort(values)[:N_REFINED]:
+        box = starts[start].copy()
+        value = refine(box, points, evidence, 0.2, 0.03)
+        if value < cost:
+            best, cost = box, value
+    own = _within(voxels, best, GROW_M, ceiling)
+    if len(own) == 0:
+        own = member
+    cost = refine(best, seen_from_above(voxels.xyz, own), evidence, 0.1, 0.012)
+    _describe(voxels, own, best, cost + _wall_cost(voxels, best, lidar, ceiling), row)
 
 
 @kernel
-def _connected(
-    xyz: F64,
-    height: F64,
-    cell_ptr: I64,
-    cell_rows: I64,
-    n_cells: int,
-    half_width: float,
-    grid: float,
-    member: I64,
-    mark: I64,
-    reach: float,
-    max_height: float,
-) -> I64:
+def _wall_cost(voxels: Voxels, box: F64, lidar: F64, ceiling: float) -> float:
+    """What speaks for a piece of wall: the seen face goes on in line beyond both ends of the cuboid, and above it.
+
+    Cars parked in a row are in line as well, but leave a gap.
+    """
+    c, s = np.cos(box[4]), np.sin(box[4])
+    near = _within(voxels, box, WALL_REACH_M, np.inf)
+    sensor = np.array([c * lidar[0] + s * lidar[1], -s * lidar[0] + c * lidar[1]])
+    worst = 0.0
+    for axis in range(2):  # the axis across the face
+        if box[2 * axis] <= sensor[axis] <= box[2 * axis + 1]:
+            continue
+        face = box[2 * axis + 1] if sensor[axis] > box[2 * axis + 1] else box[2 * axis]
+        low, high = box[2 - 2 * axis], box[3 - 2 * axis]
+        n_bins = int((high - low) / WALL_BIN_M) + 1
+        ends = np.zeros((2, N_END_BINS))
+        above = np.zeros(n_bins)
+        for p in near:
+            x, y = voxels.xyz[p, 0], voxels.xyz[p, 1]
+            across = c * x + s * y if axis == 0 else -s * x + c * y
+            along = -s * x + c * y if axis == 0 else c * x + s * y
+            if abs(across - face) > 0.3:
+                continue
+            if low <= along < high:
+                if voxels.height[p] > ceiling + 0.3:
+                    above[int((along - low) / WALL_BIN_M)] = 1.0
+            elif voxels.height[p] <= ceiling:
+                beyond, end = (along - high, 1) if along >= high else (low - along, 0)
+                if beyond > 0.1:
+                    ends[end, min(int((beyond - 0.1) / WALL_BIN_M), N_END_BINS - 1)] = 1.0
+        full = (ends[0].min() + ends[1].min()) * 0.5
+        worst = max(
+            worst, WALL_COST * (0.6 * full + 0.4 * min(above.mean() / 0.6, 1.0)) if full > 0.0 else 0.0
+        )
+    return worst
+
+
+@kernel
+def _ceiling(voxels: Voxels, sight: Sight, sizes: Sizes, member: I64, road: float, d: int, k: int) -> float:
+    """Height above the road up to which voxels may belong to the object: what hangs above it is not part of it."""
+    ceiling = min(sizes.high[k, 2], sizes.mean[k, 2] + 2.5 * sizes.sigma[k, 2])
+    if sight.edges[d, CUT_TOP] == 0.0:
+        eye = sight.eye[d]
+        x, y = np.median(voxels.xyz[member, 0]), np.median(voxels.xyz[member, 1])
+        reach = np.sqrt((x - eye[0]) ** 2 + (y - eye[1]) ** 2)
+        seen = eye[2] + sight.edges[d, SLOPE_TOP] * reach - road
+        ceiling = min(ceiling, max(seen + 0.2, sizes.mean[k, 2] - sizes.sigma[k, 2]))
+    return ceiling
+
+
+@kernel
+def _connected(voxels: Voxels, member: I64, mark: I64, reach: float, ceiling: float) -> I64:
     """A cluster and what it touches outside the detection's box, within ``reach`` of the cluster's middle."""
-    x, y = np.median(xyz[member, 0]), np.median(xyz[member, 1])
+    x, y = np.median(voxels.xyz[member, 0]), np.median(voxels.xyz[member, 1])
     square = np.array([x - reach, x + reach, y - reach, y + reach, 0.0])
-    around = _within(xyz, height, cell_ptr, cell_rows, n_cells, half_width, grid, square, 0.0, max_height)
+    around = _within(voxels, square, 0.0, ceiling)
     if len(around) == 0:
         return member
-    labels, n_clusters = cluster(xyz[around][:, :2], 0.25 + 0.006 * np.sqrt(x * x + y * y))
-    for p in member:
-        mark[p] = 1
+    labels, n_clusters = cluster(voxels.xyz[around], 0.25 + 0.006 * np.sqrt(x * x + y * y))
+    mark[member] = 1
     share = np.zeros(n_clusters)
     for p in range(len(around)):
         share[labels[p]] += mark[around[p]]
-    for p in member:
-        mark[p] = 0
-    keep = np.zeros(len(around), dtype=np.bool_)
-    for p in range(len(around)):
-        keep[p] = share[labels[p]] >= 0.1 * len(member)
-    return around[keep]
+    mark[member] = 0
+    body = around[share[labels] >= 0.1 * len(member)]
+    return body if len(body) > 0 else member
 
 
 @kernel
-def _describe(
-    xyz: F64, height: F64, count: F64, time_ns: F64, own: I64, box: F64, cost: float, row: F64
-) -> None:
-    c, s = np.cos(box[4]), np.sin(box[4])
-    u, v = 0.5 * (box[0] + box[1]), 0.5 * (box[2] + box[3])
-    row[X], row[Y], row[YAW] = c * u - s * v, s * u + c * v, box[4]
-    row[LENGTH], row[WIDTH] = box[1] - box[0], box[3] - box[2]
-    tops = np.empty(len(own))
-    n, m = 0.0, 0
-    when = 0.0
-    u0, u1, v0, v1 = np.inf, -np.inf, np.inf, -np.inf
-    for p in range(len(own)):
-        pu, pv = c * xyz[own[p], 0] + s * xyz[own[p], 1], -s * xyz[own[p], 0] + c * xyz[own[p], 1]
-        if box[0] - 0.1 <= pu <= box[1] + 0.1 and box[2] - 0.1 <= pv <= box[3] + 0.1:
-            n += count[own[p]]
-            when += count[own[p]] * time_ns[own[p]]
-            tops[m] = height[own[p]]
-            m += 1
-            u0, u1, v0, v1 = min(u0, pu), max(u1, pu), min(v0, pv), max(v1, pv)
-    row[POINTS] = n
-    row[COST] = cost
-    row[TIME] = when / max(n, 1.0)
-    row[TOP] = np.sort(tops[:m])[max(m - 1 - m // 50, 0)] if m > 0 else 0.0
-    row[COVER_U] = max(u1 - u0, 0.0) / row[LENGTH] if m > 0 else 0.0
-    row[COVER_V] = max(v1 - v0, 0.0) / row[WIDTH] if m > 0 else 0.0
-
-
-@kernel
-def _within(
-    xyz: F64,
-    height: F64,
-    cell_ptr: I64,
-    cell_rows: I64,
-    n_cells: int,
-    half_width: float,
-    grid: float,
-    box: F64,
-    margin: float,
-    max_height: float,
-) -> I64:
+def _within(voxels: Voxels, box: F64, margin: float, ceiling: float) -> I64:
     """Voxels in a cuboid grown by ``margin``, ascending."""
     c, s = np.cos(box[4]), np.sin(box[4])
     u, v = 0.5 * (box[0] + box[1]), 0.5 * (box[2] + box[3])
     x, y = c * u - s * v, s * u + c * v
     reach_u, reach_v = 0.5 * (box[1] - box[0]) + margin, 0.5 * (box[3] - box[2]) + margin
     reach_x, reach_y = abs(c) * reach_u + abs(s) * reach_v, abs(s) * reach_u + abs(c) * reach_v
-    i0 = min(max(int((x - reach_x + half_width) / grid), 0), n_cells - 1)
-    i1 = min(max(int((x + reach_x + half_width) / grid), 0), n_cells - 1)
-    j0 = min(max(int((y - reach_y + half_width) / grid), 0), n_cells - 1)
-    j1 = min(max(int((y + reach_y + half_width) / grid), 0), n_cells - 1)
+    n_cells = voxels.n_cells
+    i0 = min(max(int((x - reach_x + voxels.half_width) / voxels.cell_m), 0), n_cells - 1)
+    i1 = min(max(int((x + reach_x + voxels.half_width) / voxels.cell_m), 0), n_cells - 1)
+    j0 = min(max(int((y - reach_y + voxels.half_width) / voxels.cell_m), 0), n_cells - 1)
+    j1 = min(max(int((y + reach_y + voxels.half_width) / voxels.cell_m), 0), n_cells - 1)
     size = 0
     for i in range(i0, i1 + 1):
-        size += cell_ptr[i * n_cells + j1 + 1] - cell_ptr[i * n_cells + j0]
+        size += voxels.cell_ptr[i * n_cells + j1 + 1] - voxels.cell_ptr[i * n_cells + j0]
     found = np.empty(size, dtype=np.int64)
     n = 0
     for i in range(i0, i1 + 1):
-        for k in range(cell_ptr[i * n_cells + j0], cell_ptr[i * n_cells + j1 + 1]):
-            p = cell_rows[k]
-            dx, dy = xyz[p, 0] - x, xyz[p, 1] - y
+        for k in range(voxels.cell_ptr[i * n_cells + j0], voxels.cell_ptr[i * n_cells + j1 + 1]):
+            p = voxels.cell_rows[k]
+            dx, dy = voxels.xyz[p, 0] - x, voxels.xyz[p, 1] - y
             if (
                 abs(c * dx + s * dy) <= reach_u
                 and abs(-s * dx + c * dy) <= reach_v
-                and height[p] <= max_height
+                and voxels.height[p] <= ceiling
             ):
                 found[n] = p
                 n += 1
@@ -321,26 +267,58 @@ def _within(
 
 
 @kernel
-def _place_person(
-    xyz: F64, height: F64, count: F64, time_ns: F64, lidar_xy: F64, member: I64, eye: F64, mean: F64, row: F64
-) -> None:
+def _describe(voxels: Voxels, own: I64, box: F64, cost: float, row: F64) -> None:
+    """Writes what a fitted cuboid is and holds."""
+    c, s = np.cos(box[4]), np.sin(box[4])
+    u, v = 0.5 * (box[0] + box[1]), 0.5 * (box[2] + box[3])
+    row[X], row[Y], row[YAW] = c * u - s * v, s * u + c * v, box[4]
+    row[LENGTH], row[WIDTH] = box[1] - box[0], box[3] - box[2]
+    tops = np.empty(len(own))
+    n, when, m = 0.0, 0.0, 0
+    for p in own:
+        x, y = voxels.xyz[p, 0], voxels.xyz[p, 1]
+        pu, pv = c * x + s * y, -s * x + c * y
+        if box[0] - 0.1 <= pu <= box[1] + 0.1 and box[2] - 0.1 <= pv <= box[3] + 0.1:
+            n += voxels.count[p]
+            when += voxels.count[p] * voxels.time_ns[p]
+            tops[m] = voxels.height[p]
+            m += 1
+    row[POINTS], row[COST], row[TIME] = n, cost, when / max(n, 1.0)
+    row[TOP] = np.sort(tops[:m])[m - 1 - m // 50] if m > 0 else 0.0
+
+
+@kernel
+def _place_person(voxels: Voxels, member: I64, mean: F64, row: F64) -> None:
     """A person stands half a body behind the seen surface; the points show no heading."""
-    x, y = np.median(xyz[member, 0]), np.median(xyz[member, 1])
-    lidar = lidar_xy[member[len(member) // 2]]
+    x, y = np.median(voxels.xyz[member, 0]), np.median(voxels.xyz[member, 1])
+    lidar = voxels.lidar_xy[member[len(member) // 2]]
     dx, dy = x - lidar[0], y - lidar[1]
     reach = np.sqrt(dx * dx + dy * dy) + 1e-9
-    push = 0.12
+    push = 0.18 * mean[1]
     x, y = x + push * dx / reach, y + push * dy / reach
     n, when, top, far = 0.0, 0.0, 0.0, 0.0
-    for p in range(len(member)):
-        if (xyz[member[p], 0] - x) ** 2 + (xyz[member[p], 1] - y) ** 2 < 0.49:
-            n += count[member[p]]
-            when += count[member[p]] * time_ns[member[p]]
-            top = max(top, height[member[p]])
+    for p in member:
+        if (voxels.xyz[p, 0] - x) ** 2 + (voxels.xyz[p, 1] - y) ** 2 < mean[0] ** 2:
+            n += voxels.count[p]
+            when += voxels.count[p] * voxels.time_ns[p]
+            top = max(top, voxels.height[p])
         else:
             far += 1.0
     row[X], row[Y], row[YAW] = x, y, 0.0
-    row[LENGTH], row[WIDTH] = mean[0], mean[1]
-    row[TOP], row[POINTS], row[TIME] = top, n, when / max(n, 1.0)
-    row[COST] = 10.0 * far / max(len(member), 1)
-    row[COVER_U], row[COVER_V] = 1.0, 1.0
+    row[LENGTH], row[WIDTH], row[TOP] = mean[0], mean[1], top
+    row[POINTS], row[TIME] = n, when / max(n, 1.0)
+    row[COST] = 10.0 * far / len(member)
+
+
+@kernel
+def _compare_edges(road: float, eye: F64, edges: F64, row: F64) -> None:
+    """How far the cuboid's top and bottom lie above the detection's, in heights of that; 0 where it is cut."""
+    c, s = np.cos(row[YAW]), np.sin(row[YAW])
+    dx, dy = (row[X] - eye[0]) / row[RANGE], (row[Y] - eye[1]) / row[RANGE]
+    half = 0.5 * (abs(c * dx + s * dy) * row[LENGTH] + abs(-s * dx + c * dy) * row[WIDTH])
+    near = max(row[RANGE] - min(half, 0.5 * row[LENGTH]), 0.5)
+    span = max(edges[SLOPE_TOP] - edges[SLOPE_BOTTOM], 1e-3)
+    if edges[CUT_TOP] == 0.0:
+        row[OFF_TOP] = ((road + row[TOP] - eye[2]) / row[RANGE] - edges[SLOPE_TOP]) / span
+    if edges[CUT_BOTTOM] == 0.0:
+        row[OFF_BOTTOM] = ((road - eye[2]) / near - edges[SLOPE_BOTTOM]) / span
