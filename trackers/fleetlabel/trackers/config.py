@@ -111,7 +111,8 @@ class Tracker3DConfig(TrackerConfig):
     """Cuboids in metres.
 
     Attributes:
-        reach_m: a detection further than this from where a track is expected is never its own.
+        reach_m: a detection further than this from where a track is expected is never its own; while the speed of a
+            track is unknown, twice its standard deviation comes on top.
         position_std_m: of the detector's centre.
         size_std_m: of the detector's size.
         yaw_std_rad: of the detector's heading.
@@ -125,7 +126,7 @@ class Tracker3DConfig(TrackerConfig):
     low_score: float = 0.1
     birth_score: float = 0.3
     confirm_evidence: float = 0.9
-    high_gate: float = -0.3
+    high_gate: float = -0.5
     low_gate: float = 0.2
     rebirth_gate: float = -0.6
     rebirth_buffer: float = 0.3

@@ -32,6 +32,7 @@ ROW_FRAME, ROW_ID, ROW_CLASS, ROW_DETECTION, ROW_STATUS = 0, 1, 2, 3, 4  # integ
 MATCHED, COASTED = 0, 1
 YAW = 6
 MAX_HEADING_VOTE = 5.0
+SETTLED_HITS = 3  # detections after which a track's velocity is worth something
 NEAR_M2 = 100.0  # squared distance at which another track's velocity counts half
 
 
@@ -82,7 +83,7 @@ def track_frames(
         if need > len(mean):
             mean, var = _grown(mean, 2 * need), _grown(var, 2 * need)
             real, whole = _grown(real, 2 * need), _grown(whole, 2 * need)
-        detection_of = _associate(life, now, n, mean, whole, first, last, box, score, class_id)
+        detection_of = _associate(life, now, n, mean, var, whole, first, last, box, score, class_id)
         taken = np.zeros(last - first, dtype=np.bool_)
         for i in range(n):
             k = detection_of[i]
@@ -216,7 +217,7 @@ def _borrow_velocity(i: int, n_before: int, now: int, own_weight: float, mean: F
     total = own_weight
     vx, vy = 0.0, 0.0
     for j in range(n_before):
-        if whole[j, HITS] < 3 or whole[j, LAST_NS] != now:
+        if whole[j, HITS] < SETTLED_HITS or whole[j, LAST_NS] != now:
             continue
         if mean.shape[2] == 4:
             ratio = _scale(mean[j, 0]) / _scale(mean[i, 0])
@@ -281,7 +282,7 @@ def _drop_expired(
 
 @kernel
 def _associate(
-    life: Life, now: int, n: int, mean: F64, whole: I64,
+    life: Life, now: int, n: int, mean: F64, var: F64, whole: I64,
     first: int, last: int, box: F64, score: F64, class_id: I64,
 ) -> I64:  # fmt: skip
     """Find the detection within the frame of each track, -1 for none; has room for the births of the frame."""
@@ -316,6 +317,8 @@ def _associate(
                 reach = (0.5 + buffer) * mean[i, 0, 2] + (1.0 + 2.0 * buffer) * half_width
             else:
                 reach = life.reach_m * (1.0 + buffer)
+                if whole[i, HITS] < SETTLED_HITS:  # its speed is unknown: at few frames per second it may be far
+                    reach += 2.0 * np.sqrt(max(var[i, 0, 0], var[i, 0, 1]))
             position = np.searchsorted(sorted_x, mean[i, 0, 0] - reach)
             while position < m and sorted_x[position] <= mean[i, 0, 0] + reach:
                 k = by_x[position]
