@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Callable
+from itertools import pairwise
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from typing import Any
@@ -33,7 +34,7 @@ def fill(store: SequenceStore, cuts: list[int], order: Callable[[list[Any]], lis
     """All sensors and a stage, cut as told, in any order."""
     boxes = boxes3d()
     work: list[tuple[str, int, Part]] = []
-    for start, stop in zip(cuts, cuts[1:], strict=False):
+    for start, stop in pairwise(cuts):
         mine = boxes.take((boxes.frame >= start) & (boxes.frame < stop))
         times = store.info.frame_timestamp_ns[start:stop]
         stage = part_of(mine, start, stop, times)

@@ -93,11 +93,13 @@ def test_one_driver_at_a_time(store: SequenceStore, processes: ForkServerContext
     holder = processes.Process(target=hold_lock, args=(store.root, theirs))
     holder.start()
     assert mine.recv() == "held"
-    with pytest.raises(
-        StoreError, match=rf"written by another process \(pid {holder.pid}\); wait for it or stop it"
+    with (
+        pytest.raises(
+            StoreError, match=rf"written by another process \(pid {holder.pid}\); wait for it or stop it"
+        ),
+        store.writer_lock(),
     ):
-        with store.writer_lock():
-            pass
+        pass
     answer, asked = processes.Pipe(duplex=False)
     processes.Process(target=try_lock, args=(store.root, asked)).start()
     assert f"pid {holder.pid}" in answer.recv()

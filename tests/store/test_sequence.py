@@ -232,10 +232,10 @@ def test_the_current_folder(store: SequenceStore, monkeypatch: pytest.MonkeyPatc
     """``--out .``: removed if it is a store, refused if it merely holds one."""
     monkeypatch.chdir(store.root if inside else store.root.parent)
     if inside:
-        SequenceStore.remove(Path("."))
+        SequenceStore.remove(Path())
         assert not store.root.exists()
     else:
-        for path in (Path("."), Path(""), Path("..")):
+        for path in (Path(), Path(), Path("..")):
             with pytest.raises(StoreError, match="not a FleetLabel store"):
                 SequenceStore.remove(path)
         assert verify(store) == []

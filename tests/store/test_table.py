@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from itertools import pairwise
 from multiprocessing.context import ForkServerContext
 
 import numpy as np
@@ -46,7 +47,7 @@ def test_any_range_of_any_parts(
 ) -> None:
     with fresh_store(N) as store:
         table = store.declare_frames_table("sensors/front")
-        ranges = list(zip(cuts, cuts[1:], strict=False))
+        ranges = list(pairwise(cuts))
         for start, stop in data.draw(st.permutations(ranges)):
             table.write(start, whole.take(start, stop))
         assert table.ranges() == ranges
@@ -60,7 +61,7 @@ def test_any_range_of_any_parts(
 
 @given(ragged_parts(), CUTS)
 def test_parts_taken_apart_join_again(whole: Part, cuts: list[int]) -> None:
-    parts = [whole.take(start, stop) for start, stop in zip(cuts, cuts[1:], strict=False)]
+    parts = [whole.take(start, stop) for start, stop in pairwise(cuts)]
     joined = Part.concatenate(parts)
     assert_same_part(joined, whole)
     np.testing.assert_array_equal(np.concatenate([part.digests() for part in parts]), whole.digests())
@@ -75,7 +76,7 @@ def test_missing_is_what_no_part_covers(fresh_store: MakeStore, committed: set[i
             table.write(start, pictures().take(start, start + 1))
         covered = {frame for start, stop in table.missing() for frame in range(start, stop)}
         assert covered == set(range(N)) - committed
-        assert all(a[1] < b[0] for a, b in zip(table.missing(), table.missing()[1:], strict=False))
+        assert all(a[1] < b[0] for a, b in pairwise(table.missing()))
 
 
 @pytest.fixture

@@ -21,7 +21,8 @@ def part_name(start: int, stop: int) -> str:
 
 def part_ranges(table: Path) -> list[tuple[int, int]]:
     """Ranges of samples of the parts in a table's folder, ascending."""
-    found = (_PART.fullmatch(entry.name) for entry in table.iterdir())
+    with os.scandir(table) as entries:
+        found = [_PART.fullmatch(entry.name) for entry in entries]
     return sorted((int(match[1]), int(match[2])) for match in found if match)
 
 

@@ -60,9 +60,11 @@ def info(store: opt.StoreArg, as_json: opt.Json = False) -> None:
 def verify(store: opt.StoreArg, as_json: opt.Json = False) -> None:
     """Read and hash all committed data again; exits 1 if any of it changed."""
     opened = SequenceStore.open(store)
-    parts = sum(table.parts for table in describe_store(opened).tables)
-    with part_bar(parts, "verify") as bar:
-        problems = verify_store(opened, lambda *_: bar.advance(bar.task_ids[0]))
+    with part_bar(0, "verify") as bar:
+        problems = verify_store(
+            opened, lambda done, total: bar.update(bar.task_ids[0], completed=done, total=total)
+        )
+        parts = int(bar.tasks[0].completed)
     if as_json:
         print(json.dumps({"parts": parts, "problems": problems}, indent=1))
     else:

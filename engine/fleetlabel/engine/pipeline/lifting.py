@@ -65,7 +65,7 @@ def _lift(root: Path, detected: str, path: str, config: LiftConfig, start: int, 
     cameras = [sensor.name for sensor in store.info.of_kind(SensorKind.CAMERA)]
     found = {name: store.read_boxes(f"{detected}/{name}", Boxes2D, start, stop) for name in cameras}
     lidars = [store.lidar(sensor.name) for sensor in store.info.of_kind(SensorKind.LIDAR)]
-    exposure_ns = {name: store.camera(name).timestamp_ns for name in cameras}
+    readers = {name: store.camera(name) for name in cameras}
     class_names = tuple(store.table(path).attributes["class_names"])
     blocks, members = [Boxes3D.empty(class_names)], [np.empty((0, len(cameras)), dtype=np.int32)]
     for frame in range(start, stop):
@@ -75,7 +75,7 @@ def _lift(root: Path, detected: str, path: str, config: LiftConfig, start: int, 
         time_ns = int(store.info.frame_timestamp_ns[frame])
         points = LidarPoints.concatenate([_points(store, lidar, frame) for lidar in sweeps])
         views = [
-            _view(store, name, int(exposure_ns[name][frame]), _of_frame(found[name], frame))
+            _view(store, name, readers[name].time_ns(frame), _of_frame(found[name], frame))
             for name in cameras
         ]
         lifted = lift_frame(

@@ -107,7 +107,7 @@ def _track2d(
     # The clock of a frame without a picture is not the camera's: the tracker sees exposures only.
     sensor = store.table(f"sensors/{camera}").read(start, stop, columns=("timestamp_ns", "status")).samples
     exposed = np.flatnonzero(sensor["status"] == SampleStatus.OK).astype(np.int32)
-    tracker = Tracker2D.from_state(config, _checkpoint(table, start)) if start else Tracker2D(config)
+    tracker = Tracker2D.from_state(config, table.checkpoint(start)) if start else Tracker2D(config)
     rows = tracker.run(sensor["timestamp_ns"][exposed], detections2d(found, exposed, start))
     frame = (exposed + start)[rows.frame]
     boxes = boxes_of_tracks2d(rows, found, frame, sensor["timestamp_ns"][frame - start])
@@ -122,7 +122,7 @@ def _track3d(
     table = store.table(path)
     found = store.read_boxes(cuboids, Boxes3D, start, stop)
     times = store.info.frame_timestamp_ns[start:stop]
-    tracker = Tracker3D.from_state(config, _checkpoint(table, start)) if start else Tracker3D(config)
+    tracker = Tracker3D.from_state(config, table.checkpoint(start)) if start else Tracker3D(config)
     rows = tracker.run(times, detections3d(found, start))
     boxes = boxes_of_tracks3d(rows, found, rows.frame + start, times[rows.frame])
     _commit(table, start, part_of(boxes, start, stop, times), tracker.state())
@@ -232,12 +232,6 @@ def row_in_frame(detection: I64, found: Boxes2D | Boxes3D) -> AnyArray:
     first = np.searchsorted(found.frame, found.frame)
     local = np.append(np.arange(len(found)) - first, -1)
     return local[detection].astype(np.int32)
-
-
-def _checkpoint(table: Table, start: int) -> Mapping[str, AnyArray]:
-    """The tracker's state where the part before ``start`` ended."""
-    before = next(record for record in table.records() if record.stop == start)
-    return table.read_part(before).state
 
 
 def _commit(table: Table, start: int, part: Part, state: Mapping[str, AnyArray]) -> None:
