@@ -29,7 +29,7 @@ class ObstacleCloud:
         xyz_m: (V, 3) mean of each voxel's points, level frame.
         height_m: (V,) above the road.
         time_ns: (V,) float64 mean time, less the reference time.
-        count: (V,) float64 points in each voxel.
+        n_points: (V,) float64 points in each voxel.
         lidar_xy_m: (V, 2) where the lidar stood that saw most of the voxel.
         cell_ptr, cell_rows: voxels by cell of a ``n_cells`` x ``n_cells`` grid of ``GRID_M``: compressed rows.
         n_cells: cells along each axis of that grid.
@@ -41,7 +41,7 @@ class ObstacleCloud:
     xyz_m: F64
     height_m: F64
     time_ns: F64
-    count: F64
+    n_points: F64
     lidar_xy_m: F64
     cell_ptr: I64
     cell_rows: I64
@@ -108,7 +108,7 @@ def obstacle_cloud(
         xyz_m=voxel_xyz,
         height_m=voxel_height,
         time_ns=voxel_time,
-        count=count,
+        n_points=count,
         lidar_xy_m=lidar_xy[lidar],
         cell_ptr=cell_ptr,
         cell_rows=cell_rows,

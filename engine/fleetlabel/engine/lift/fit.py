@@ -60,7 +60,7 @@ def cuboid_cost(box: F64, points: F64, evidence: Evidence, bound: float) -> floa
     u_low, u_high, v_low, v_high = box[0], box[1], box[2], box[3]
     size = evidence.size
     length, width = (u_high - u_low - size[0, 0]) / size[1, 0], (v_high - v_low - size[0, 1]) / size[1, 1]
-    cost = length * length + width * width + EGO_HEADING_WEIGHT * np.sin(2.0 * box[4]) ** 2
+    cost: float = length * length + width * width + EGO_HEADING_WEIGHT * np.sin(2.0 * box[4]) ** 2
     for k in range(len(evidence.silhouettes)):
         cost += _silhouette_cost(box, c, s, evidence.silhouettes[k])
     lidar = evidence.lidar

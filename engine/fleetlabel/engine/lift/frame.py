@@ -89,10 +89,10 @@ def lift_frame(
 def _usable(view: CameraView, table: PriorTable, config: LiftConfig) -> Bool:
     """Detections (N,) of a lifted class, sure enough, and with an area."""
     lifted = table.row[np.asarray(view.class_id, dtype=np.int64)] >= 0
-    area = np.all(view.xyxy_px[:, 2:] - view.xyxy_px[:, :2] >= 1.0, axis=1) & np.all(
-        np.isfinite(view.xyxy_px), axis=1
-    )
-    return lifted & area & (view.score >= config.min_score)
+    box = view.xyxy_px
+    area = np.all(np.isfinite(box), axis=1) & np.all(box[:, 2:] - box[:, :2] >= 1.0, axis=1)
+    usable: Bool = lifted & area & (view.score >= config.min_score)
+    return usable
 
 
 def _candidates(cloud: ObstacleCloud, frusta: Frusta, table: PriorTable) -> F64:
@@ -101,7 +101,7 @@ def _candidates(cloud: ObstacleCloud, frusta: Frusta, table: PriorTable) -> F64:
     voxels = objects.Voxels(
         xyz=cloud.xyz_m,
         height=cloud.height_m,
-        count=cloud.count,
+        n_points=cloud.n_points,
         time_ns=cloud.time_ns,
         lidar_xy=cloud.lidar_xy_m,
         cell_ptr=cloud.cell_ptr,
@@ -173,4 +173,5 @@ def object_heights(top_m: F64, table: PriorTable, prior: I64) -> F64:
     seen = top_m + 0.03
     # A top that is too low for the class says that the roof was not seen.
     trust = np.where(seen > mean - 1.5 * sigma, 0.85, 0.3)
-    return np.clip(trust * seen + (1.0 - trust) * mean, table.min_m[prior, 2], table.max_m[prior, 2])
+    height: F64 = np.clip(trust * seen + (1.0 - trust) * mean, table.min_m[prior, 2], table.max_m[prior, 2])
+    return height

@@ -16,7 +16,9 @@ from fleetlabel.model.cameras import CameraModel
 
 SIDE_SIGMA = 0.05  # of the box's width: how exactly detectors draw sides
 SIDE_SIGMA_RAD = 0.002
-BORDER = 0.004  # of the picture's size: detectors draw a box that leaves the picture up to a few pixels short of its border
+BORDER = (
+    0.004  # of the picture's size: boxes of objects that leave the picture end up to a few pixels short of it
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -206,7 +208,7 @@ def silhouettes(frusta: Frusta) -> F64:
 
 
 def vertical_edges(frusta: Frusta) -> F64:
-    """Slopes of the rays through upper and lower edges, and whether these are cut: (D, 4), columns as objects.py names them."""
+    """Slopes of the rays through upper and lower edges, and whether these are cut: (D, 4), columns as in objects.py."""
     cut = frusta.cut.astype(np.float64)
     return np.stack([_slope(frusta.ray_top), _slope(frusta.ray_bottom), cut[:, 1], cut[:, 3]], axis=1)
 
@@ -215,7 +217,8 @@ def range_from_height(frusta: Frusta, height_m: F64) -> F64:
     """Planar range (D,) at which an object of ``height_m`` (D,) fills its box from top to bottom; NaN if it is cut."""
     span = _slope(frusta.ray_top) - _slope(frusta.ray_bottom)
     whole = ~frusta.cut[:, 1] & ~frusta.cut[:, 3] & (span > 1e-3)
-    return np.where(whole, height_m / np.where(whole, span, 1.0), np.nan)
+    reach: F64 = np.where(whole, height_m / np.where(whole, span, 1.0), np.nan)
+    return reach
 
 
 def range_from_contact(frusta: Frusta, ground: GroundMap) -> F64:
@@ -232,4 +235,5 @@ def range_from_contact(frusta: Frusta, ground: GroundMap) -> F64:
 
 
 def _slope(ray: F64) -> F64:
-    return ray[:, 2] / np.maximum(np.linalg.norm(ray[:, :2], axis=1), 1e-9)
+    slope: F64 = ray[:, 2] / np.maximum(np.linalg.norm(ray[:, :2], axis=1), 1e-9)
+    return slope

@@ -103,9 +103,8 @@ def _low_heights(points: F64, half: float, low: F64) -> None:
             third[i, j] = z
     for i in range(n):
         for j in range(n):
-            if second[i, j] - low[i, j] > 0.1:
-                if not third[i, j] - second[i, j] > 0.1:
-                    low[i, j] = second[i, j]
+            if second[i, j] - low[i, j] > 0.1 and not third[i, j] - second[i, j] > 0.1:
+                low[i, j] = second[i, j]
 
 
 @kernel

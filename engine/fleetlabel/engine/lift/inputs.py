@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -79,7 +79,8 @@ class CameraView:
         n = len(self.xyxy_px)
         if self.xyxy_px.shape != (n, 4) or self.score.shape != (n,) or self.class_id.shape != (n,):
             raise ValueError(
-                f"{self.xyxy_px.shape = }, {self.score.shape = }, {self.class_id.shape = }: expected (N, 4), (N,) and (N,)"
+                f"{self.xyxy_px.shape = }, {self.score.shape = }, {self.class_id.shape = }: "
+                "expected (N, 4), (N,) and (N,)"
             )
         if self.camera_from_world.shape != (4, 4):
             raise ValueError(f"{self.camera_from_world.shape = }, expected (4, 4)")

@@ -31,7 +31,7 @@ class Voxels(NamedTuple):
 
     xyz: F64
     height: F64
-    count: F64
+    n_points: F64
     time_ns: F64
     lidar_xy: F64
     cell_ptr: I64
@@ -96,7 +96,7 @@ def lift_detections(voxels: Voxels, sight: Sight, sizes: Sizes, prior_row: I64, 
             xyz,
             voxels.height[rows],
             sight.uv[sight.ptr[d] + use],
-            voxels.count[rows],
+            voxels.n_points[rows],
             labels,
             n_clusters,
             eye,
@@ -146,7 +146,7 @@ def _fit_vehicle(
     if len(own) == 0:
         own = member
     points = seen_from_above(voxels.xyz, own)
-    boxes, costs = suggest(points, evidence)
+    boxes, _ = suggest(points, evidence)
     starts = np.empty((4, 5))
     starts[0], starts[1], starts[2], starts[3] = boxes[0], boxes[1], first, second
     values = np.empty(4)
@@ -197,16 +197,15 @@ def _wall_cost(voxels: Voxels, box: F64, lidar: F64, ceiling: float) -> float:
                 if beyond > 0.1:
                     ends[end, min(int((beyond - 0.1) / WALL_BIN_M), N_END_BINS - 1)] = 1.0
         full = (ends[0].min() + ends[1].min()) * 0.5
-        worst = max(
-            worst, WALL_COST * (0.6 * full + 0.4 * min(above.mean() / 0.6, 1.0)) if full > 0.0 else 0.0
-        )
+        if full > 0.0:
+            worst = max(worst, WALL_COST * (0.6 * full + 0.4 * min(above.mean() / 0.6, 1.0)))
     return worst
 
 
 @kernel
 def _ceiling(voxels: Voxels, sight: Sight, sizes: Sizes, member: I64, road: float, d: int, k: int) -> float:
     """Height above the road up to which voxels may belong to the object: what hangs above it is not part of it."""
-    ceiling = min(sizes.high[k, 2], sizes.mean[k, 2] + 2.5 * sizes.sigma[k, 2])
+    ceiling: float = min(sizes.high[k, 2], sizes.mean[k, 2] + 2.5 * sizes.sigma[k, 2])
     if sight.edges[d, CUT_TOP] == 0.0:
         eye = sight.eye[d]
         x, y = np.median(voxels.xyz[member, 0]), np.median(voxels.xyz[member, 1])
@@ -279,8 +278,8 @@ def _describe(voxels: Voxels, own: I64, box: F64, cost: float, row: F64) -> None
         x, y = voxels.xyz[p, 0], voxels.xyz[p, 1]
         pu, pv = c * x + s * y, -s * x + c * y
         if box[0] - 0.1 <= pu <= box[1] + 0.1 and box[2] - 0.1 <= pv <= box[3] + 0.1:
-            n += voxels.count[p]
-            when += voxels.count[p] * voxels.time_ns[p]
+            n += voxels.n_points[p]
+            when += voxels.n_points[p] * voxels.time_ns[p]
             tops[m] = voxels.height[p]
             m += 1
     row[POINTS], row[COST], row[TIME] = n, cost, when / max(n, 1.0)
@@ -299,8 +298,8 @@ def _place_person(voxels: Voxels, member: I64, mean: F64, row: F64) -> None:
     n, when, top, far = 0.0, 0.0, 0.0, 0.0
     for p in member:
         if (voxels.xyz[p, 0] - x) ** 2 + (voxels.xyz[p, 1] - y) ** 2 < mean[0] ** 2:
-            n += voxels.count[p]
-            when += voxels.count[p] * voxels.time_ns[p]
+            n += voxels.n_points[p]
+            when += voxels.n_points[p] * voxels.time_ns[p]
             top = max(top, voxels.height[p])
         else:
             far += 1.0

@@ -45,7 +45,7 @@ def cluster(xy: F64, link_m: float) -> tuple[I64, int]:
         cell_of[p] = m - 1
     parent = np.arange(m)
     for c in range(m):
-        for di in range(0, 3):
+        for di in range(3):
             # Cells of one column are adjacent keys: one search per column, then a short walk.
             low = cells[c] + di * 1048576 - 2 if di > 0 else cells[c] + 1
             high = cells[c] + di * 1048576 + 2
