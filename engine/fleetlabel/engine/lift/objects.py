@@ -18,6 +18,7 @@ N_COLUMNS = 13
 SLOPE_TOP, SLOPE_BOTTOM, CUT_TOP, CUT_BOTTOM = range(4)
 
 GROW_M = 0.35  # how far beyond a first fit more of the object is looked for
+SAME_TIME_NS = 25e6
 WALL_REACH_M = 1.2
 WALL_BIN_M = 0.2
 N_END_BINS = 5
@@ -138,11 +139,12 @@ def _fit_vehicle(
     boxes, _ = suggest(seen_from_above(voxels.xyz, member), evidence)
     first = boxes[0].copy()
     body = _connected(voxels, member, mark, sizes.mean[k, 0], ceiling)
+    body = _of_one_time(voxels, body)
     boxes, _ = suggest(seen_from_above(voxels.xyz, body), evidence)
     second = boxes[0].copy()
-    own = np.unique(
+    own = _of_one_time(voxels, np.unique(
         np.concatenate((_within(voxels, first, GROW_M, ceiling), _within(voxels, second, GROW_M, ceiling)))
-    )
+    ))
     if len(own) == 0:
         own = member
     points = seen_from_above(voxels.xyz, own)
@@ -158,7 +160,7 @@ def _fit_vehicle(
         value = refine(box, points, evidence, 0.2, 0.03)
         if value < cost:
             best, cost = box, value
-    own = _within(voxels, best, GROW_M, ceiling)
+    own = _of_one_time(voxels, _within(voxels, best, GROW_M, ceiling))
     if len(own) == 0:
         own = member
     cost = refine(best, seen_from_above(voxels.xyz, own), evidence, 0.1, 0.012)
@@ -213,6 +215,18 @@ def _ceiling(voxels: Voxels, sight: Sight, sizes: Sizes, member: I64, road: floa
         seen = eye[2] + sight.edges[d, SLOPE_TOP] * reach - road
         ceiling = min(ceiling, max(seen + 0.2, sizes.mean[k, 2] - sizes.sigma[k, 2]))
     return ceiling
+
+
+@kernel
+def _of_one_time(voxels: Voxels, rows: I64) -> I64:
+    """Those of the voxels that were measured at about the time at which most of them were.
+
+    What moves is at two places when two lidars pass over it one after the other.
+    """
+    if len(rows) < 2:
+        return rows
+    middle = np.median(voxels.time_ns[rows])
+    return rows[np.abs(voxels.time_ns[rows] - middle) <= SAME_TIME_NS]
 
 
 @kernel
