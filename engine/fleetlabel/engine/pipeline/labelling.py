@@ -18,6 +18,7 @@ from fleetlabel.engine.pipeline.tracking import (
     boxes_of_tracks3d,
     detections2d,
     detections3d,
+    exposures,
     plan_track2d,
     plan_track3d,
     tracks2d_of,
@@ -25,7 +26,7 @@ from fleetlabel.engine.pipeline.tracking import (
 )
 from fleetlabel.model.boxes import Boxes2D, Boxes3D
 from fleetlabel.model.sensors import SensorKind
-from fleetlabel.store import SampleStatus, SequenceStore
+from fleetlabel.store import SequenceStore
 from fleetlabel.store.runs import Run, declare_run, open_run
 from fleetlabel.store.sequence import part_of
 from fleetlabel.trackers import Smooth2DConfig, Smooth3DConfig, smooth_tracks_2d, smooth_tracks_3d
@@ -91,18 +92,18 @@ def _smooth2d(
 ) -> TaskResult:
     store = SequenceStore.open(root)
     found, tracked = store.read_boxes(detections, Boxes2D), store.read_boxes(tracks, Boxes2D)
-    reader = store.camera(camera)
-    exposed = np.flatnonzero(reader.status == SampleStatus.OK).astype(np.int32)
+    times, exposed = exposures(store, camera)
+    found = found.take(np.isin(found.frame, exposed))
     rows = smooth_tracks_2d(
         tracks2d_of(tracked, found, exposed),
-        reader.timestamp_ns[exposed],
+        times[exposed],
         detections2d(found, exposed, 0),
         config,
     )
     frame = exposed[rows.frame]
-    boxes = boxes_of_tracks2d(rows, found, frame, reader.timestamp_ns[frame])
-    store.table(path).write(0, part_of(boxes, 0, len(reader), reader.timestamp_ns))
-    return TaskResult(frames=len(reader), boxes=len(boxes))
+    boxes = boxes_of_tracks2d(rows, found, frame, times[frame])
+    store.table(path).write(0, part_of(boxes, 0, len(times), times))
+    return TaskResult(frames=len(times), boxes=len(boxes))
 
 
 def _smooth3d(root: Path, cuboids: str, tracks: str, path: str, config: Smooth3DConfig) -> TaskResult:

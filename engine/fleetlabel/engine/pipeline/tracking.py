@@ -17,7 +17,7 @@ from fleetlabel.engine.pipeline.config import RunConfig
 from fleetlabel.engine.pipeline.driver import Task, TaskResult
 from fleetlabel.engine.pipeline.ranges import chunks, overlapping
 from fleetlabel.geometry import quaternion
-from fleetlabel.geometry.arrays import I64, AnyArray
+from fleetlabel.geometry.arrays import I32, I64, AnyArray
 from fleetlabel.model.boxes import Boxes2D, Boxes3D, Source
 from fleetlabel.model.sensors import SensorKind
 from fleetlabel.store import SampleStatus, SequenceStore, Table
@@ -104,14 +104,15 @@ def _track2d(
     store = SequenceStore.open(root)
     table = store.table(path)
     found = store.read_boxes(detections, Boxes2D, start, stop)
-    # The clock of a frame without a picture is not the camera's: the tracker sees exposures only.
-    sensor = store.table(f"sensors/{camera}").read(start, stop, columns=("timestamp_ns", "status")).samples
-    exposed = np.flatnonzero(sensor["status"] == SampleStatus.OK).astype(np.int32)
+    times, exposed = exposures(store, camera)
+    times = times[start:stop]
+    exposed = (exposed[(exposed >= start) & (exposed < stop)] - start).astype(np.int32)
     tracker = Tracker2D.from_state(config, table.checkpoint(start)) if start else Tracker2D(config)
-    rows = tracker.run(sensor["timestamp_ns"][exposed], detections2d(found, exposed, start))
+    found = found.take(np.isin(found.frame - start, exposed))
+    rows = tracker.run(times[exposed], detections2d(found, exposed, start))
     frame = (exposed + start)[rows.frame]
-    boxes = boxes_of_tracks2d(rows, found, frame, sensor["timestamp_ns"][frame - start])
-    _commit(table, start, part_of(boxes, start, stop, sensor["timestamp_ns"]), tracker.state())
+    boxes = boxes_of_tracks2d(rows, found, frame, times[frame - start])
+    _commit(table, start, part_of(boxes, start, stop, times), tracker.state())
     return TaskResult(frames=stop - start, boxes=len(boxes))
 
 
@@ -127,6 +128,17 @@ def _track3d(
     boxes = boxes_of_tracks3d(rows, found, rows.frame + start, times[rows.frame])
     _commit(table, start, part_of(boxes, start, stop, times), tracker.state())
     return TaskResult(frames=stop - start, boxes=len(boxes))
+
+
+def exposures(store: SequenceStore, camera: str) -> tuple[I64, I32]:
+    """Times (F,) of a camera's frames, and the frames at which it took a picture.
+
+    The clock of a frame without a picture is not the camera's, so a tracker sees exposures only. A camera without any
+    picture (boxes of another detector, pictures not at hand) has all frames.
+    """
+    sensor = store.table(f"sensors/{camera}").read(columns=("timestamp_ns", "status")).samples
+    seen = sensor["status"] != SampleStatus.MISSING
+    return sensor["timestamp_ns"], np.flatnonzero(seen if seen.any() else ~seen).astype(np.int32)
 
 
 def detections2d(found: Boxes2D, exposed: AnyArray, start: int) -> Detections2D:
