@@ -23,7 +23,8 @@ EGO_FROM_CAMERA = np.array([[0.0, 0, 1, 0], [-1, 0, 0, 0], [0, -1, 0, 0], [0, 0,
 
 @dataclass(frozen=True, slots=True)
 class Detections:
-    """Detections of one sequence and class: frame (N,), xyxy_px (N, 4), score (N,), cuboid (N, 7) or (0, 7)."""
+    """Detections of one sequence and class: frame (N,), xyxy_px (N, 4), score (N,), cuboid (N, 7) or (0,
+    7)."""
 
     frame: I32
     xyxy_px: F64
@@ -119,7 +120,8 @@ def kitti_from_cuboids(cuboid: F64) -> F64:
 
 
 def moved(cuboid: F64, dst_from_src: F64) -> F64:
-    """Upright boxes (N, 7) carried by a transform each (N, 4, 4); roll and pitch of the transform are left out."""
+    """Upright boxes (N, 7) carried by a transform each (N, 4, 4); roll and pitch of the transform are left
+    out."""
     heading = np.stack([np.cos(cuboid[:, 6]), np.sin(cuboid[:, 6]), np.zeros(len(cuboid))], axis=1)
     turned = np.einsum("nij,nj->ni", dst_from_src[:, :3, :3], heading)
     angle = np.arctan2(turned[:, 1], turned[:, 0])
@@ -142,7 +144,8 @@ def projected_px(cuboid: F64, image_from_camera: F64) -> F64:
 def write_results(
     path: Path, class_name: str, frame: I32, track_id: I64, xyxy_px: F64, cuboid: F64, score: F64
 ) -> None:
-    """Write one sequence in KITTI's tracking format, 18 columns; ``cuboid`` is (N, 7), or (0, 7) for a 2D task."""
+    """Write one sequence in KITTI's tracking format, 18 columns; ``cuboid`` is (N, 7), or (0, 7) for a 2D
+    task."""
     path.parent.mkdir(parents=True, exist_ok=True)
     unknown = np.tile([-1.0, -1, -1, -1000, -1000, -1000, -10], (len(frame), 1))
     solid = kitti_from_cuboids(cuboid) if len(cuboid) else unknown

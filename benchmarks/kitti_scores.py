@@ -1,7 +1,7 @@
 """Scores of tracks against a KITTI tracking folder's ground truth, with KITTI's ignore rules.
 
-Similarity is IoU in the picture for 2D results and IoU of cuboids for 3D results. HOTA, MOTA, IDF1 and identity
-switches are TrackEval's; sAMOTA is AB3DMOT's. All in percent, counts apart.
+Similarity is IoU in the picture for 2D results and IoU of cuboids for 3D results. HOTA, MOTA, IDF1 and
+identity switches are TrackEval's; sAMOTA is AB3DMOT's. All in percent, counts apart.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from typing import Protocol
 
 import numpy as np
-from kitti_folder import Folder, cuboids_from_kitti
 
 from fleetlabel.geometry.arrays import F64, I32, I64
 from fleetlabel.trackers.metrics import (
@@ -29,6 +28,7 @@ from fleetlabel.trackers.metrics import (
     pairs_by_iou_2d,
     pairs_by_iou_3d,
 )
+from kitti_folder import Folder, cuboids_from_kitti
 
 AMOTA_THRESHOLDS = (0.25, 0.5, 0.7)
 
@@ -37,15 +37,15 @@ class Tracked(Protocol):
     """Tracks of one sequence, sorted by frame."""
 
     @property
-    def frame(self) -> I32: ...  # noqa: D102
+    def frame(self) -> I32: ...
     @property
-    def track_id(self) -> I64: ...  # noqa: D102
+    def track_id(self) -> I64: ...
     @property
-    def xyxy_px(self) -> F64: ...  # noqa: D102
+    def xyxy_px(self) -> F64: ...
     @property
-    def cuboid(self) -> F64: ...  # noqa: D102
+    def cuboid(self) -> F64: ...
     @property
-    def score(self) -> F64: ...  # noqa: D102
+    def score(self) -> F64: ...
 
 
 def score(

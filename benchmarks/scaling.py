@@ -2,7 +2,8 @@
 
     python benchmarks/scaling.py [--frames 100] [--json FILE]
 
-Peers are measured if they can be imported. They pin other versions of numpy, so give them their own environment:
+Peers are measured if they can be imported. They pin other versions of numpy, so give them their own
+environment:
 
     python -m venv peers && peers/bin/pip install trackers boxmot filterpy scipy numba numpy
     PYTHONPATH=trackers peers/bin/python benchmarks/scaling.py
@@ -15,7 +16,9 @@ import importlib.util
 import json
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -43,10 +46,10 @@ def main() -> None:
         ours = table.setdefault("fleetlabel 2D, update() per frame", {})
         ours[size] = _ms_per_frame(_fleetlabel_steps, times, found)
         chunk = table.setdefault("fleetlabel 2D, run() per chunk", {})
-        chunk[size] = _fastest(lambda times=times, found=found: Tracker2D().run(times, found)) / args.frames
+        chunk[size] = _fastest(partial(_run, Tracker2D, times, found)) / args.frames
         times_3d, found_3d = random_detections_3d(0, args.frames, size)
         chunk = table.setdefault("fleetlabel 3D, run() per chunk", {})
-        chunk[size] = _fastest(lambda t=times_3d, f=found_3d: Tracker3D().run(t, f)) / args.frames
+        chunk[size] = _fastest(partial(_run, Tracker3D, times_3d, found_3d)) / args.frames
         for name, steps in _peers().items():
             measured = table.setdefault(name, {})
             if not measured or measured[max(measured)] * args.frames < 1000 * SLOW_BUDGET_S / 8:
@@ -58,6 +61,10 @@ def main() -> None:
         )
     if args.json:
         args.json.write_text(json.dumps(table, indent=2) + "\n")
+
+
+def _run(tracker: Any, times: I64, found: Any) -> object:
+    return tracker().run(times, found)
 
 
 def _fastest(run: Callable[[], object], repeats: int = 3) -> float:
@@ -109,6 +116,7 @@ def _peers() -> dict[str, Callable[[], Step]]:
 
 def _roboflow_steps() -> Step:
     import supervision
+
     from trackers import ByteTrackTracker
 
     tracker = ByteTrackTracker()

@@ -1,6 +1,7 @@
 """Tracker-only speed and accuracy on folders laid out like KITTI tracking.
 
-    python benchmarks/tracking.py --data DIR --task 3d --cls Car --mode offline --ego-poses --out results --json out.json
+    python benchmarks/tracking.py --data DIR --task 3d --cls Car --mode offline --ego-poses --out results
+    --json out.json
 
 Prints one line per score. Frames/s are those of the tracker alone: reading, moving boxes between frames of
 reference, scoring and the compiler's first run are not counted.
@@ -15,8 +16,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from kitti_folder import Detections, Folder, moved, projected_px, write_results
-from kitti_scores import score
 
 from fleetlabel.geometry import se3
 from fleetlabel.geometry.arrays import F64, I32, I64
@@ -30,6 +29,8 @@ from fleetlabel.trackers import (
     smooth_tracks_2d,
     smooth_tracks_3d,
 )
+from kitti_folder import Detections, Folder, moved, projected_px, write_results
+from kitti_scores import score
 
 RRC_EVEN_AT = 0.75  # confidence at which half of the detections are right
 LOGIT_WEIGHT = 0.3  # boxes that score higher are also more precise
@@ -40,7 +41,8 @@ REPEATS = 5  # of the timed run; the fastest counts
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """Tracks of one sequence: frame (N,), track_id (N,), xyxy_px (N, 4), cuboid (N, 7) or (0, 7), score (N,)."""
+    """Tracks of one sequence: frame (N,), track_id (N,), xyxy_px (N, 4), cuboid (N, 7) or (0, 7), score
+    (N,)."""
 
     frame: I32
     track_id: I64
@@ -107,7 +109,8 @@ def track_3d(
 
 
 def probability_of(logit: F64) -> F64:
-    """How likely a detection of PointRCNN is right, by a logistic fit over the dev sequences, one for all classes."""
+    """How likely a detection of PointRCNN is right, by a logistic fit over the dev sequences, one for all
+    classes."""
     return np.asarray(1.0 / (1.0 + np.exp(-LOGIT_SLOPE * (logit - LOGIT_MIDDLE))), dtype=np.float64)
 
 

@@ -2,8 +2,8 @@
 
     python benchmarks/tracking_robustness.py --data DIR [--cls Car] [--mode offline] [--ego-poses]
 
-Detections of the folder are dropped, shifted, replaced by wrong ones, or thinned out in time; the configuration
-stays the same.
+Detections of the folder are dropped, shifted, replaced by wrong ones, or thinned out in time; the
+configuration stays the same.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+
 from kitti_folder import Detections, Folder
 from kitti_scores import score
 from tracking import Result, track_3d

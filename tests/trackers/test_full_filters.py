@@ -24,7 +24,12 @@ def test_linear_filters_agree_with_filterpy(seed: int) -> None:
     rng = np.random.default_rng(seed)
     n, d, m = 3, 6, 2
     mean, covariance = rng.normal(0, 5, (n, d)), spread(rng, n, d)
-    f, h, q, r = rng.normal(0, 1, (d, d)), rng.normal(0, 1, (m, d)), spread(rng, 1, d)[0], spread(rng, 1, m)[0]
+    f, h, q, r = (
+        rng.normal(0, 1, (d, d)),
+        rng.normal(0, 1, (m, d)),
+        spread(rng, 1, d)[0],
+        spread(rng, 1, m)[0],
+    )
     z = rng.normal(0, 5, (n, m))
     ahead = filters.predict(mean, covariance, f, q)
     after = filters.update(*ahead, z, h, r)
@@ -54,7 +59,9 @@ def test_driving_in_a_circle_is_the_integral_of_motion(seed: int, rate: float) -
     step = 1e-5
     for k in range(5):
         nudge = step * np.eye(5)[k]
-        numeric = (filters.turn((state + nudge)[None], 0.7) - filters.turn((state - nudge)[None], 0.7))[0] / (2 * step)
+        numeric = (filters.turn((state + nudge)[None], 0.7) - filters.turn((state - nudge)[None], 0.7))[0] / (
+            2 * step
+        )
         np.testing.assert_allclose(jacobian[:, k], numeric, atol=1e-6)
 
 

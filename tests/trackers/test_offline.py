@@ -39,7 +39,9 @@ def driving_past(seen: Any, score: F64 | float = 0.9, speed_px: float = 8.0) -> 
     return Detections2D(frame, box, np.broadcast_to(score, frame.shape), np.zeros(len(frame)))
 
 
-def cars(seed: int, velocity_mps: F64, *, flip: float = 0.2, noise_m: float = 0.15) -> tuple[Detections3D, F64]:
+def cars(
+    seed: int, velocity_mps: F64, *, flip: float = 0.2, noise_m: float = 0.15
+) -> tuple[Detections3D, F64]:
     """Noisy detections of cars far apart from each other, and their true centres (F, C, 3)."""
     rng = np.random.default_rng(seed)
     n = len(velocity_mps)
@@ -63,7 +65,9 @@ def solved_2d(found: Detections2D, config: Smooth2DConfig | None = None) -> Trac
     return smooth_tracks_2d(Tracker2D().run(TIMES, found), TIMES, found, config)
 
 
-def solved_3d(found: Detections3D, config: Smooth3DConfig | None = None, weight: F64 | None = None) -> Tracks3D:
+def solved_3d(
+    found: Detections3D, config: Smooth3DConfig | None = None, weight: F64 | None = None
+) -> Tracks3D:
     return smooth_tracks_3d(Tracker3D().run(TIMES, found), TIMES, found, config, weight=weight)
 
 
@@ -104,7 +108,9 @@ def test_fragments_of_one_course_are_linked() -> None:
 
 def test_a_lone_false_alarm_is_removed() -> None:
     found = driving_past(range(N_FRAMES))
-    ghost = Detections2D(np.array([20]), np.array([[900.0, 300.0, 960.0, 340.0]]), np.array([0.95]), np.zeros(1))
+    ghost = Detections2D(
+        np.array([20]), np.array([[900.0, 300.0, 960.0, 340.0]]), np.array([0.95]), np.zeros(1)
+    )
     both = Detections2D.concatenate([found, ghost])
     assert set(Tracker2D().run(TIMES, both).track_id.tolist()) == {1, 2}
     assert set(solved_2d(both).track_id.tolist()) == {1}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from typing import Any
 
 import numpy as np
@@ -58,7 +59,7 @@ def test_tracking_in_chunks_is_tracking_whole(kind: str, seed: int, cuts: list[i
     parts = []
     tracker = tracker_type()
     borders = [0, *sorted(cuts), 40]
-    for first, last in zip(borders[:-1], borders[1:], strict=True):
+    for first, last in itertools.pairwise(borders):
         tracker = tracker_type.from_state(tracker.config, tracker.state())  # through storage at every border
         part, offset = chunk(detections, first, last)
         rows = tracker.run(times[first:last], part)

@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from fleetlabel.geometry.arrays import F64
+from fleetlabel.geometry.arrays import F64, Bool
 from fleetlabel.geometry.compiled import HAVE_NUMBA, kernel
 
 BEV, IOU_3D, GIOU_3D = 0, 1, 2
 
 
 def iou_2d(a_xyxy: F64, b_xyxy: F64) -> F64:
-    """Intersection over union (N, M) of axis-aligned boxes (N, 4) and (M, 4): x1 y1 x2 y2, far edges exclusive.
+    """Intersection over union (N, M) of axis-aligned boxes (N, 4) and (M, 4): x1 y1 x2 y2, far edges
+    exclusive.
 
     Boxes without area overlap nothing.
     """
@@ -256,7 +257,7 @@ def _corners_numpy(boxes: F64, origin: F64, yaw: F64) -> F64:
 def _clipped_area_numpy(a: F64, b: F64) -> F64:
     """Clipping with a growing number of vertex slots; spare slots repeat the first vertex and add no area."""
     polygon: F64 = _corners_numpy(a, b[:, :2], b[:, 6])
-    valid = np.ones(polygon.shape[:2], dtype=bool)
+    valid: Bool = np.ones(polygon.shape[:2], dtype=np.bool_)
     for axis, sign in ((0, 1.0), (0, -1.0), (1, 1.0), (1, -1.0)):
         inside_by = 0.5 * b[:, 3 + axis, None] - sign * polygon[..., axis]
         there, after = np.roll(inside_by, -1, axis=1), np.roll(polygon, -1, axis=1)
@@ -271,8 +272,8 @@ def _clipped_area_numpy(a: F64, b: F64) -> F64:
         valid = np.take_along_axis(valid, order, axis=1)
         polygon = np.asarray(np.where(valid[..., None], points, points[:, :1]), dtype=np.float64)
         # A polygon that was clipped away stays away: its slots all sit on one point that adds no area.
-    area = _polygon_area(polygon)
-    return np.where(valid.any(axis=1), area, 0.0)
+    area: F64 = _polygon_area(polygon)
+    return np.asarray(np.where(valid.any(axis=1), area, 0.0), dtype=np.float64)
 
 
 def _polygon_area(polygon: F64) -> F64:

@@ -47,8 +47,8 @@ class SupervisionTracker(_FrameByFrame):
     def update(self, detections: Any) -> Any:
         """Return the same detections with ``tracker_id`` (N,) int set, -1 where there is no track (yet).
 
-        ``detections`` has ``xyxy`` (N, 4), ``confidence`` (N,) or None, ``class_id`` (N,) or None, and is indexed by
-        arrays as ``supervision.Detections`` is; it is not changed.
+        ``detections`` has ``xyxy`` (N, 4), ``confidence`` (N,) or None, ``class_id`` (N,) or None, and is
+        indexed by arrays as ``supervision.Detections`` is; it is not changed.
         """
         n = len(detections.xyxy)
         confidence = np.ones(n) if detections.confidence is None else detections.confidence

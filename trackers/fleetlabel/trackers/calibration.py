@@ -10,8 +10,8 @@ from fleetlabel.geometry.arrays import F64, AnyArray
 def calibrate(score: AnyArray, even_at: float) -> F64:
     """Confidences (N,) in [0, 1] as probabilities that the detection is right, float64.
 
-    Detectors mean different things by 0.5: one is right nine times of ten there, another never. ``even_at`` is the
-    confidence at which this one is right every other time; odds are divided by the odds there.
+    Detectors mean different things by 0.5: one is right nine times of ten there, another never. ``even_at``
+    is the confidence at which this one is right every other time; odds are divided by the odds there.
 
     Raises:
         ValueError: ``even_at`` is not between 0 and 1.

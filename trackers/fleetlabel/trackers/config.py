@@ -1,6 +1,7 @@
 """What can be set about online tracking. Times are seconds, noise is standard deviations.
 
-Scores are probabilities that a detection is right; see :func:`calibrate` for detectors that mean something else.
+Scores are probabilities that a detection is right; see :func:`calibrate` for detectors that mean something
+else.
 """
 
 from __future__ import annotations
@@ -111,8 +112,8 @@ class Tracker3DConfig(TrackerConfig):
     """Cuboids in metres.
 
     Attributes:
-        reach_m: a detection further than this from where a track is expected is never its own; while the speed of a
-            track is unknown, twice its standard deviation comes on top.
+        reach_m: a detection further than this from where a track is expected is never its own; while the
+            speed of a track is unknown, twice its standard deviation comes on top.
         position_std_m: of the detector's centre.
         size_std_m: of the detector's size.
         yaw_std_rad: of the detector's heading.

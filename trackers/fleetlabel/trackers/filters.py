@@ -1,7 +1,8 @@
 """Batched Kalman filters with full covariance matrices, for models whose numbers do not decouple.
 
-The trackers themselves run on decoupled (position, velocity) pairs, see ``kernels.online``; these serve motion in a
-curve, Mahalanobis gates, and anyone who brings their own model. N filters run in step, all arrays float64.
+The trackers themselves run on decoupled (position, velocity) pairs, see ``kernels.online``; these serve
+motion in a curve, Mahalanobis gates, and anyone who brings their own model. N filters run in step, all arrays
+float64.
 """
 
 from __future__ import annotations
@@ -26,8 +27,8 @@ def update(
 ) -> tuple[F64, F64]:
     """Correct N filters with measurements (N, M); observation (M, D), noise (M, M) or (N, M, M).
 
-    ``angular`` (M,) marks measured angles, whose innovation takes the short arc. Joseph form: the covariance stays
-    symmetric and positive.
+    ``angular`` (M,) marks measured angles, whose innovation takes the short arc. Joseph form: the covariance
+    stays symmetric and positive.
     """
     innovation = measured - mean @ observation.T
     if angular is not None:
@@ -42,7 +43,9 @@ def update(
 def mahalanobis2(
     mean: F64, covariance: F64, measured: F64, observation: F64, noise: F64, *, angular: Bool | None = None
 ) -> F64:
-    """Squared Mahalanobis distances (N, K) of N filters to K measurements (K, M), innovation noise included."""
+    """Squared Mahalanobis distances (N, K) of N filters to K measurements (K, M), innovation noise
+    included.
+    """
     innovation = measured[None] - (mean @ observation.T)[:, None]
     if angular is not None:
         innovation = np.where(angular, yaw.wrap(innovation), innovation)
@@ -72,7 +75,8 @@ def predict_turn(mean: F64, covariance: F64, elapsed_s: float, process_noise: F6
 def turn(mean: F64, elapsed_s: float) -> F64:
     """States (N, 5) after driving on along their circles for ``elapsed_s`` seconds, headings not wrapped."""
     heading, speed, rate = mean[:, HEADING], mean[:, SPEED], mean[:, TURN_RATE]
-    # The chord of the arc: its direction is the heading half way, its length shrinks by sinc of half the turn.
+    # The chord of the arc: its direction is the heading half way, its length shrinks by sinc of half the
+    # turn.
     half = 0.5 * rate * elapsed_s
     chord = speed * elapsed_s * np.sinc(half / np.pi)
     ahead = mean.copy()

@@ -120,7 +120,8 @@ def _link(evidence: Evidence, owner: I64, config: SmoothConfig, noise: ClassNois
     following = gating.link(
         evidence.time_s[line.frame[last]], line.mean[last], line.var[last],
         evidence.time_s[line.frame[first]], line.mean[first], line.var[first], line.class_id,
-        noise.of(line.class_id), line.scale[last], line.scale[first], config.link_gap_s, config.link_reach, config.link_gate,
+        noise.of(line.class_id), line.scale[last], line.scale[first],
+        config.link_gap_s, config.link_reach, config.link_gate,
         config.class_penalty * config.link_gate, YAW if evidence.is_3d else -1,
     )  # fmt: skip
     head = np.arange(len(following))

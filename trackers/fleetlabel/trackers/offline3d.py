@@ -16,7 +16,6 @@ from fleetlabel.trackers.rows import Detections3D, Tracks3D
 from fleetlabel.trackers.timeline import YAW, Evidence, Timeline
 from fleetlabel.trackers.tracker3d import packed
 
-
 LASTING_M = 0.02  # an offset that even the smallest object may have
 
 
@@ -120,7 +119,9 @@ def one_pose_while_parked(
 
 
 def _drifting(evidence: Evidence, line: Timeline, rows: Bool, config: Smooth3DConfig) -> F64:
-    """Centres (P, 3) of the samples ``rows`` of parked objects as they seem to wander with the ego poses' error."""
+    """Centres (P, 3) of the samples ``rows`` of parked objects as they seem to wander with the ego poses'
+    error.
+    """
     track = line.track[rows]
     ptr = np.flatnonzero(np.diff(track, prepend=-1, append=-1)).astype(np.int64)
     measured = np.ascontiguousarray(line.mean[rows, 0, :3])

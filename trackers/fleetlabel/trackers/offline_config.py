@@ -30,8 +30,9 @@ class SmoothConfig:
         min_detections: tracks with fewer detections are dropped.
         min_mean_score: tracks whose detections score less on average are dropped.
         min_evidence: tracks whose scores add up to less are dropped.
-        std_factor: by how much stated standard deviations exceed the smoother's, which takes a detector's errors
-            to be independent from frame to frame. This and the next fitted to hold 90 % in 90 % intervals.
+        std_factor: by how much stated standard deviations exceed the smoother's, which takes a detector's
+            errors to be independent from frame to frame. This and the next fitted to hold 90 % in 90 %
+            intervals.
         std_share: of the size of the box, what a detector's lasting offset adds to the standard deviation.
         outlier_dof: degrees of freedom of the Student-t that detections are taken to follow; low ignores
             outliers.
@@ -101,8 +102,8 @@ class Smooth3DConfig(SmoothConfig):
     Attributes:
         stationary_speed_mps: an object slower than this on average, and that never leaves
             ``stationary_radius_m`` by more than noise explains, stands still and gets one pose.
-        ego_drift: how far the ego poses themselves wander, in metres per root second; parked objects then seem to
-            wander with them. 0 for poses as good as the boxes: parked objects get one pose.
+        ego_drift: how far the ego poses themselves wander, in metres per root second; parked objects then
+            seem to wander with them. 0 for poses as good as the boxes: parked objects get one pose.
         size_quantile: of the detections' sizes, by weight, that becomes the size of the object; partly seen
             objects look too small, so more than the median may be right.
         moving_m: objects that travel further than this show their heading by their motion.

@@ -161,7 +161,8 @@ class Tracks2D(_Columns):
     def _layout(cls) -> dict[str, tuple[Any, int]]:
         return {
             "frame": (np.int32, 0), "track_id": (np.int64, 0), "xyxy_px": (np.float64, 4), "score": (np.float64, 0),
-            "class_id": (np.int16, 0), "detection": (np.int64, 0), "status": (np.uint8, 0), "xyxy_std_px": (np.float64, 4),
+            "class_id": (np.int16, 0), "detection": (np.int64, 0), "status": (np.uint8, 0),
+            "xyxy_std_px": (np.float64, 4),
         }  # fmt: skip
 
 
@@ -169,8 +170,8 @@ class Tracks2D(_Columns):
 class Tracks3D(_Columns):
     """Cuboids with identities and velocities; columns as in :class:`Detections3D` and :class:`Tracks2D`.
 
-    ``velocity_mps`` (N, 3) float64 is in the frame of the boxes. ``center_std_m`` (N, 3) float64 says how sure the
-    centre is along the box's own axes, as a standard deviation; nan where nobody says.
+    ``velocity_mps`` (N, 3) float64 is in the frame of the boxes. ``center_std_m`` (N, 3) float64 says how
+    sure the centre is along the box's own axes, as a standard deviation; nan where nobody says.
     """
 
     frame: I32

@@ -28,7 +28,9 @@ def random_detections_2d(seed: int, n_frames: int, n_objects: int) -> tuple[I64,
 
 
 def random_detections_3d(seed: int, n_frames: int, n_objects: int) -> tuple[I64, Detections3D]:
-    """Times (F,) with jitter, and detections of cars and pedestrians on 100 x 100 metres, every third parked."""
+    """Times (F,) with jitter, and detections of cars and pedestrians on 100 x 100 metres, every third
+    parked.
+    """
     rng, frame, ground = _courses(seed, n_frames, n_objects, extent=(100.0, 100.0), speed=5.0, noise=0.1)
     class_id = np.tile(rng.integers(0, 2, n_objects), n_frames)
     size = np.where(class_id[:, None] == 0, (4.2, 1.8, 1.5), (0.7, 0.6, 1.7)) * rng.normal(

@@ -45,12 +45,13 @@ class Evidence:
         weights = np.ones(len(box)) if weight is None else np.array(weight, dtype=np.float64)
         if weights.shape != (len(box),) or not bool((np.isfinite(weights) & (weights > 0)).all()):
             raise ValueError(
-                f"weight has shape {weights.shape} and least value {weights.min(initial=np.inf)}, expected ({len(box)},) "
-                "positive finite numbers; give detections of unknown worth the weight of an ordinary one"
+                f"weight has shape {weights.shape} and least value {weights.min(initial=np.inf)}, "
+                f"expected ({len(box)},) positive finite numbers; give unknown ones the weight of an ordinary one"
             )
         first = int(timestamp_ns[0]) if len(timestamp_ns) else 0
         return cls(
-            time_s=np.asarray((timestamp_ns - first) * 1e-9, dtype=np.float64), frame=frame.astype(np.int64), frame_ptr=frame_ptr, box=box,
+            time_s=np.asarray((timestamp_ns - first) * 1e-9, dtype=np.float64),
+            frame=frame.astype(np.int64), frame_ptr=frame_ptr, box=box,
             score=np.array(score, dtype=np.float64), weight=weights / (np.median(weights) if len(weights) else 1.0),
             class_id=class_id.astype(np.int64),
         )  # fmt: skip
@@ -133,7 +134,9 @@ def build_timeline(
 
 
 def neighbours(ptr: I64, detection: I64) -> tuple[I64, I64]:
-    """Sample with a detection at or before, and at or after, each sample (K,) of the same track; -1 for none."""
+    """Sample with a detection at or before, and at or after, each sample (K,) of the same track; -1 for
+    none.
+    """
     index, seen = np.arange(len(detection)), detection >= 0
     left = np.maximum.accumulate(np.where(seen, index, -1))
     right = np.minimum.accumulate(np.where(seen, index, len(seen))[::-1])[::-1]

@@ -8,6 +8,7 @@ from fleetlabel.geometry.arrays import F64, I64, Bool
 from fleetlabel.geometry.compiled import kernel
 from fleetlabel.geometry.iou import GIOU_3D, iou_2d_pair, overlap_pair
 from fleetlabel.trackers.kernels.assignment import match
+from fleetlabel.trackers.kernels.sorting import order_of
 
 
 @kernel
@@ -66,7 +67,8 @@ def claim(
 @kernel
 def link(
     end_s: F64, end_mean: F64, end_var: F64, start_s: F64, start_mean: F64, start_var: F64, class_id: I64,
-    noise: F64, end_scale: F64, start_scale: F64, max_gap_s: float, reach: float, gate: float, class_cost: float, angular: int,
+    noise: F64, end_scale: F64, start_scale: F64, max_gap_s: float, reach: float, gate: float,
+    class_cost: float, angular: int,
 ) -> I64:  # fmt: skip
     """Track (T,) that continues each track, -1 for none: the best disjoint choice of ends and starts.
 
@@ -76,7 +78,7 @@ def link(
     of the heading, which is compared modulo pi, or -1.
     """
     n = len(end_s)
-    by_start = np.argsort(start_s, kind="mergesort")
+    by_start = order_of(start_s)
     sorted_start = start_s[by_start]
     left, right, weight = np.empty(n + 16, np.int64), np.empty(n + 16, np.int64), np.empty(n + 16)
     n_edges = 0

@@ -23,6 +23,7 @@ from fleetlabel.geometry.compiled import kernel
 from fleetlabel.geometry.iou import GIOU_3D, iou_2d_pair, overlap_pair
 from fleetlabel.geometry.yaw import wrap_scalar
 from fleetlabel.trackers.kernels.assignment import match
+from fleetlabel.trackers.kernels.sorting import order_of
 
 EVIDENCE, CLASS_EVIDENCE, HEADING_VOTE, SCORE = 0, 1, 2, 3  # columns of real
 TRACK_ID, CLASS_ID, HITS, LAST_NS, BIRTH_NS = 0, 1, 2, 3, 4  # columns of whole; an unconfirmed track has id 0
@@ -275,7 +276,13 @@ def _drop_expired(
         if whole[i, TRACK_ID] == 0 and (previous - whole[i, LAST_NS]) * 1e-9 > life.tentative_coast_s:
             continue
         if kept != i:
-            mean[kept], var[kept], real[kept], whole[kept] = mean[i], var[i], real[i], whole[i]
+            for a in range(mean.shape[2]):
+                mean[kept, 0, a], mean[kept, 1, a] = mean[i, 0, a], mean[i, 1, a]
+                var[kept, 0, a], var[kept, 1, a], var[kept, 2, a] = var[i, 0, a], var[i, 1, a], var[i, 2, a]
+            for a in range(real.shape[1]):
+                real[kept, a] = real[i, a]
+            for a in range(whole.shape[1]):
+                whole[kept, a] = whole[i, a]
         kept += 1
     return kept
 
@@ -285,12 +292,14 @@ def _associate(
     life: Life, now: int, n: int, mean: F64, var: F64, whole: I64,
     first: int, last: int, box: F64, score: F64, class_id: I64,
 ) -> I64:  # fmt: skip
-    """Find the detection within the frame of each track, -1 for none; has room for the births of the frame."""
+    """Find the detection within the frame of each track, -1 for none; has room for the births of the
+    frame.
+    """
     m = last - first
     detection_of = np.full(n + m, -1, dtype=np.int64)
     if n == 0 or m == 0:
         return detection_of
-    by_x = np.argsort(box[first:last, 0], kind="mergesort")
+    by_x = order_of(box[first:last, 0])
     sorted_x = box[first:last, 0][by_x]
     half_width = 0.0
     for k in range(first, last):
@@ -317,7 +326,9 @@ def _associate(
                 reach = (0.5 + buffer) * mean[i, 0, 2] + (1.0 + 2.0 * buffer) * half_width
             else:
                 reach = life.reach_m * (1.0 + buffer)
-                if whole[i, HITS] < SETTLED_HITS:  # its speed is unknown: at few frames per second it may be far
+                if (
+                    whole[i, HITS] < SETTLED_HITS
+                ):  # its speed is unknown: at few frames per second it may be far
                     reach += 2.0 * np.sqrt(max(var[i, 0, 0], var[i, 0, 1]))
             position = np.searchsorted(sorted_x, mean[i, 0, 0] - reach)
             while position < m and sorted_x[position] <= mean[i, 0, 0] + reach:
