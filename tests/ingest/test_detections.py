@@ -56,7 +56,7 @@ def test_cuboids_are_placed_like_the_labels_they_equal(
     assert found.detection[: int((found.frame == 0).sum())].tolist() == list(
         range(int((found.frame == 0).sum()))
     )
-    np.testing.assert_allclose(found.score, 1 / (1 + np.exp(-2.5)), rtol=1e-6)
+    np.testing.assert_allclose(found.score, 1 / (1 + np.exp(-0.9 * (2.5 - 3.2))), rtol=1e-6)
 
 
 def test_scores_that_are_probabilities_stay(drive: Path, info: SequenceInfo, tmp_path: Path) -> None:
