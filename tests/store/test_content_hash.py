@@ -59,7 +59,7 @@ def test_it_does_not_depend_on_how_samples_were_cut_or_in_which_order(fresh_stor
         fill(whole, [0, N])
         expected, inputs = content_hash(whole), input_hash(whole)
 
-    @settings(max_examples=10)
+    @settings(max_examples=7)
     @given(CUTS, st.randoms())
     def any_other_way(cuts: list[int], random: Any) -> None:
         with fresh_store(N) as store:

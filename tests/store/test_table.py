@@ -221,6 +221,20 @@ def test_content_beyond_one_chunk(table: Table) -> None:
     assert len(list((table.part_folder(0, 12) / "flat.jpeg" / "c").iterdir())) > 2
 
 
+def test_work_does_not_grow_with_the_number_of_parts(table: Table, monkeypatch: pytest.MonkeyPatch) -> None:
+    for start in range(11):
+        table.write(start, pictures().take(start, start + 1))
+    looked_at: list[tuple[int, int]] = []
+    real = Table.record
+    monkeypatch.setattr(Table, "record", lambda self, *part: looked_at.append(part) or real(self, *part))
+    table.missing()
+    assert looked_at == []
+    table.read(5, 6)
+    assert looked_at == [(5, 6)]
+    table.write(11, pictures().take(11, 12))
+    assert set(looked_at) == {(5, 6), (0, 1), (11, 12)}
+
+
 @pytest.mark.parametrize("ranges", [[(0, 12), (0, 12), (0, 12)], [(0, 8), (4, 12), (6, 9)]])
 def test_writers_at_the_same_time(
     store: SequenceStore, processes: ForkServerContext, ranges: list[tuple[int, int]]
