@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from importlib.metadata import entry_points, version
 from typing import Annotated
 
@@ -31,11 +32,19 @@ def _root(
         raise typer.Exit(OK)
 
 
-for _command in (labeling.ingest, labeling.prelabel, labeling.lift, labeling.track, labeling.run):
-    app.command()(_command)
-for _command in (inspecting.info, inspecting.verify, inspecting.export):
-    app.command()(_command)
-app.command("eval")(inspecting.evaluate)
+_COMMANDS: dict[str, Callable[..., None]] = {
+    "ingest": labeling.ingest,
+    "prelabel": labeling.prelabel,
+    "lift": labeling.lift,
+    "track": labeling.track,
+    "run": labeling.run,
+    "export": inspecting.export,
+    "eval": inspecting.evaluate,
+    "info": inspecting.info,
+    "verify": inspecting.verify,
+}
+for _name, _command in _COMMANDS.items():
+    app.command(_name)(_command)
 
 
 def main() -> None:

@@ -13,6 +13,7 @@ from rich.progress import (
     Progress,
     ProgressColumn,
     Task,
+    TaskID,
     TextColumn,
     TimeRemainingColumn,
 )
@@ -44,7 +45,7 @@ class StageBars:
             console=self._console,
             disable=not self._console.is_terminal,
         )
-        self._ids: dict[str, int] = {}
+        self._ids: dict[str, TaskID] = {}
 
     def __enter__(self) -> StageBars:
         self._bars.start()

@@ -106,7 +106,7 @@ def _boxes(frame: int, reader: CameraReader, found: FrameDetections, classes: Cl
         class_id=classes.class_id[found.class_id],
         score=found.score,
         source=np.full(n, Source.DETECTOR),
-        detection=np.arange(n),
+        detection=np.arange(n, dtype=np.int32),
         xyxy_px=found.xyxy_px,
     )
 

@@ -88,13 +88,13 @@ def _lift(root: Path, detected: str, path: str, config: LiftConfig, start: int, 
                 frame=np.full(n, frame),
                 timestamp_ns=lifted.timestamp_ns,
                 class_id=lifted.class_id,
-                score=_probability(lifted.score),
+                score=_probability(lifted.score).astype(np.float32),
                 source=np.full(n, Source.DETECTOR),
-                detection=np.arange(n),
+                detection=np.arange(n, dtype=np.int32),
                 center_m=lifted.center_m,
                 size_lwh_m=lifted.size_lwh_m,
                 q_wxyz=lifted.q_wxyz,
-                n_points=lifted.n_points,
+                n_points=lifted.n_points.astype(np.int32),
             )
         )
         members.append(_detection_by_camera(lifted, len(cameras)))
