@@ -74,6 +74,12 @@ def write_bright_detector(path: Path, names: tuple[str, ...] = ("car", "person")
 
 
 @pytest.fixture(scope="session")
+def detector_writer() -> Callable[..., Path]:
+    """:func:`write_bright_detector`, for tests that want other class names."""
+    return write_bright_detector
+
+
+@pytest.fixture(scope="session")
 def bright_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_bright_detector(tmp_path_factory.mktemp("weights") / "bright.onnx")
 

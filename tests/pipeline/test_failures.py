@@ -71,11 +71,9 @@ def test_a_model_that_is_none_is_named(
 
 
 def test_unknown_classes_are_kept_under_their_names_and_reported(
-    fleetlabel: Cli, drive: Path, tmp_path: Path
+    fleetlabel: Cli, drive: Path, tmp_path: Path, detector_writer: Callable[..., Path]
 ) -> None:
-    from conftest import write_bright_detector
-
-    model = write_bright_detector(tmp_path / "odd.onnx", ("hovercraft", "person"))
+    model = detector_writer(tmp_path / "odd.onnx", ("hovercraft", "person"))
     code, _, errors = fleetlabel("run", drive, "--model", model, "--out", tmp_path / "drive.zarr")
     assert code == 0
     assert "hovercraft" in errors
