@@ -125,10 +125,10 @@ def advance(
 def check_times(timestamp_ns: I64, state: OnlineState | None = None) -> I64:
     """Times (F,) as int64, strictly ascending and later than what the state has seen; else ValueError."""
     times = np.array(timestamp_ns, dtype=np.int64).reshape(-1)
-    steps = np.diff(times)
-    if bool(np.any(steps <= 0)):
-        row = int(np.argmax(steps <= 0)) + 1
-        what = "the same time as" if steps[row - 1] == 0 else "a time before"
+    stuck = times[1:] <= times[:-1]
+    if stuck.any():
+        row = int(stuck.argmax()) + 1
+        what = "the same time as" if times[row] == times[row - 1] else "a time before"
         raise ValueError(
             f"frame {row} has {what} frame {row - 1} ({times[row]} ns, {times[row - 1]} ns); expected timestamps that "
             "strictly ascend: drop duplicates and sort the frames before tracking"

@@ -40,8 +40,9 @@ class _Columns:
                 raise ValueError(f"{type(self).__name__}.{name} has shape {column.shape}, expected {shape}")
             object.__setattr__(self, name, np.ascontiguousarray(column))
         frame: I32 = getattr(self, "frame")  # noqa: B009 - every child has it
-        if n and bool(np.any(np.diff(frame) < 0)):
-            row = int(np.argmax(np.diff(frame) < 0)) + 1
+        falls = frame[1:] < frame[:-1]
+        if falls.any():
+            row = int(falls.argmax()) + 1
             raise ValueError(
                 f"{type(self).__name__} row {row} has frame {frame[row]} after frame {frame[row - 1]}; "
                 "expected rows sorted by frame: sort them with numpy.argsort(frame, kind='stable')"

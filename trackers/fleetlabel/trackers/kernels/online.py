@@ -326,9 +326,8 @@ def _associate(
                 reach = (0.5 + buffer) * mean[i, 0, 2] + (1.0 + 2.0 * buffer) * half_width
             else:
                 reach = life.reach_m * (1.0 + buffer)
-                if (
-                    whole[i, HITS] < SETTLED_HITS
-                ):  # its speed is unknown: at few frames per second it may be far
+                # While its speed is unknown, at few frames per second it may be far.
+                if whole[i, HITS] < SETTLED_HITS:
                     reach += 2.0 * np.sqrt(max(var[i, 0, 0], var[i, 0, 1]))
             position = np.searchsorted(sorted_x, mean[i, 0, 0] - reach)
             while position < m and sorted_x[position] <= mean[i, 0, 0] + reach:
@@ -336,6 +335,11 @@ def _associate(
                 position += 1
                 high = score[first + k] >= life.high_score
                 if not detection_free[k] or high == (stage == 1) or score[first + k] < life.low_score:
+                    continue
+                reach_y = (
+                    (0.5 + buffer) * (mean[i, 0, 3] + box[first + k, 3]) if mean.shape[2] == 4 else reach
+                )
+                if abs(mean[i, 0, 1] - box[first + k, 1]) >= reach_y:
                     continue
                 similarity = _similarity(mean[i, 0], box[first + k], buffer, reach, scratch)
                 if class_id[first + k] != whole[i, CLASS_ID]:
