@@ -19,8 +19,8 @@ from fleetlabel.geometry import quaternion
 from fleetlabel.model.boxes import Boxes2D, Boxes3D, Source
 from fleetlabel.model.errors import StoreNotFoundError, UsageError
 from fleetlabel.store import SequenceStore
+from fleetlabel.store.boxes import part_of
 from fleetlabel.store.runs import declare_run
-from fleetlabel.store.sequence import part_of
 
 CAMERAS = ("back_camera", "front_camera")
 

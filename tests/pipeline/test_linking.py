@@ -11,7 +11,7 @@ from fleetlabel.engine.ingest.testing import Scene, ingest, write_pandaset
 from fleetlabel.engine.pipeline.linking import link_tracks
 from fleetlabel.model.boxes import Boxes2D, Boxes3D
 from fleetlabel.store import SequenceStore, Table
-from fleetlabel.store.sequence import part_of
+from fleetlabel.store.boxes import part_of
 
 CAMERAS = ["front_camera", "back_camera"]
 

@@ -21,8 +21,8 @@ from fleetlabel.geometry.trajectory import Trajectory
 from fleetlabel.model.boxes import Boxes3D
 from fleetlabel.model.sensors import Sensor, SensorKind
 from fleetlabel.store import Part, SequenceInfo, SequenceStore, Table, describe, verify
+from fleetlabel.store.boxes import part_of
 from fleetlabel.store.integrity import input_hash
-from fleetlabel.store.sequence import part_of
 from store.conftest import MakeStore
 from store.drives import NAMES, boxes2d, boxes3d, drive, pictures, sweeps, write_range
 

@@ -8,8 +8,8 @@ import pytest
 from fleetlabel.model.boxes import Boxes2D, Boxes3D
 from fleetlabel.model.errors import StoreError, StoreExistsError, StoreNotFoundError, UsageError
 from fleetlabel.store import SequenceStore, Table, describe, verify
+from fleetlabel.store.boxes import boxes_of, part_of
 from fleetlabel.store.runs import declare_run, find_runs, latest_run, open_run
-from fleetlabel.store.sequence import boxes_of, part_of
 from store.drives import NAMES, assert_same_columns, boxes2d, boxes3d, leftovers
 
 

@@ -5,10 +5,11 @@ sequence), each with fixed-size columns and a run of rows in flat columns (JPEG 
 in parts, one per task, and a part exists only once it is committed.
 """
 
+from fleetlabel.store.info import SequenceInfo
 from fleetlabel.store.integrity import StoreInfo, TableInfo, describe, input_hash, verify
 from fleetlabel.store.part import Part
 from fleetlabel.store.readers import CameraReader, LidarReader
-from fleetlabel.store.sequence import LabelVersion, SequenceInfo, SequenceStore
+from fleetlabel.store.sequence import LabelVersion, SequenceStore
 from fleetlabel.store.table import CommitRecord, Quarantined, SampleStatus, Table
 
 __all__ = [

@@ -9,26 +9,27 @@ from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
-from fleetlabel.geometry.arrays import F64, I64, AnyArray
+from fleetlabel.geometry.arrays import AnyArray
 from fleetlabel.geometry.trajectory import Trajectory
 from fleetlabel.model.boxes import Boxes, Boxes2D, Boxes3D
 from fleetlabel.model.errors import (
     CorruptStoreError,
-    SourceError,
     StoreError,
     StoreExistsError,
     StoreNotFoundError,
     UsageError,
 )
 from fleetlabel.model.names import name_problem
-from fleetlabel.model.sensors import Sensor, SensorKind
+from fleetlabel.model.sensors import Sensor
 from fleetlabel.store import durable
+from fleetlabel.store.boxes import B, boxes_of, part_of
 from fleetlabel.store.groups import DOCUMENT, canonical_json, read_group, write_group
 from fleetlabel.store.hierarchy import add_group, is_table, strangers, walk_groups
+from fleetlabel.store.info import SequenceInfo
 from fleetlabel.store.part import Part
 from fleetlabel.store.readers import CameraReader, LidarReader
 from fleetlabel.store.table import Table
@@ -36,67 +37,6 @@ from fleetlabel.store.table import Table
 SCHEMA_VERSION = 1
 GROUND_TRUTH = "ground_truth"
 _FINISHED = "created_ns"  # a label version is finished once its group has it
-B = TypeVar("B", Boxes2D, Boxes3D)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class SequenceInfo:
-    """What is known of a drive before its data is read.
-
-    Attributes:
-        name: of the sequence.
-        sensors: cameras and lidars.
-        frame_timestamp_ns: (F,) int64 reference time of every frame, ascending. Frames are fine enough that no
-            sensor has two samples in one frame.
-        trajectory: ego poses in the world frame.
-        world_offset_m: (3,) what was subtracted from the source's own world coordinates (logs in UTM).
-        source: JSON-ready description of where it came from (format, version, ...), without machine paths.
-    """
-
-    name: str
-    sensors: tuple[Sensor, ...]
-    frame_timestamp_ns: I64
-    trajectory: Trajectory
-    world_offset_m: F64 = field(default_factory=lambda: np.zeros(3))
-    source: Mapping[str, Any] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        times = self.frame_timestamp_ns
-        if times.dtype != np.int64 or times.ndim != 1 or not len(times):
-            raise SourceError(
-                f"{self.name}: frame times are {times.dtype} {times.shape}, expected int64 (F,) and at least one frame"
-            )
-        if bool(np.any(times[1:] <= times[:-1])):
-            row = int(np.argmax(times[1:] <= times[:-1])) + 1
-            raise SourceError(
-                f"{self.name}: frame {row} has timestamp {times[row]} ns, not later than frame {row - 1} "
-                f"({times[row - 1]} ns); sort the frames and drop duplicates"
-            )
-        names = [sensor.name for sensor in self.sensors]
-        if len(set(names)) != len(names):
-            raise SourceError(f"{self.name}: two sensors have the same name among {names}; rename one")
-
-    @property
-    def n_frames(self) -> int:
-        """Number of frames."""
-        return len(self.frame_timestamp_ns)
-
-    def of_kind(self, kind: SensorKind) -> tuple[Sensor, ...]:
-        """The cameras, or the lidars."""
-        return tuple(sensor for sensor in self.sensors if sensor.kind is kind)
-
-    def sensor(self, name: str) -> Sensor:
-        """The sensor of that name.
-
-        Raises:
-            StoreNotFoundError: there is none.
-        """
-        for sensor in self.sensors:
-            if sensor.name == name:
-                return sensor
-        raise StoreNotFoundError(
-            f"{self.name} has no sensor {name!r}; it has {[s.name for s in self.sensors]}"
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -411,23 +351,6 @@ class SequenceStore:
             mine = boxes.take((boxes.frame >= start) & (boxes.frame < stop))
             part = part_of(mine, start, stop, self.info.frame_timestamp_ns[start:stop])
             table.write(start, part, provenance=provenance)
-
-
-def part_of(
-    boxes: Boxes, start: int, stop: int, frame_timestamp_ns: I64, extra: Mapping[str, AnyArray] | None = None
-) -> Part:
-    """The part of frames ``start:stop`` that holds these boxes, and further flat columns of a stage's own."""
-    counts = np.diff(np.searchsorted(boxes.frame, np.arange(start, stop + 1)))
-    flat = boxes.columns() | dict(extra or {})
-    del flat["frame"]  # said by counts
-    return Part(samples={"timestamp_ns": frame_timestamp_ns}, counts=counts.astype(np.int64), flat=flat)
-
-
-def boxes_of(part: Part, kind: type[B], class_names: tuple[str, ...], start: int) -> B:
-    """The boxes of a part that begins at frame ``start``; a stage's own columns are left out."""
-    frame = np.repeat(np.arange(start, start + len(part), dtype=np.int32), part.counts)
-    columns = {name: part.flat[name] for name in kind.column_names() if name != "frame"}
-    return kind.from_columns(class_names, columns | {"frame": frame})
 
 
 def _head(info: SequenceInfo) -> tuple[dict[str, Any], list[dict[str, Any]]]:

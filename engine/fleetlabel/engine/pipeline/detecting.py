@@ -21,8 +21,8 @@ from fleetlabel.model.errors import UsageError
 from fleetlabel.model.ontology import ClassMap, class_map
 from fleetlabel.model.sensors import SensorKind
 from fleetlabel.store import CameraReader, Quarantined, SequenceStore, input_hash
+from fleetlabel.store.boxes import part_of
 from fleetlabel.store.runs import Run, declare_run
-from fleetlabel.store.sequence import part_of
 
 STAGE = "detect"
 ALGORITHM_VERSION = 1

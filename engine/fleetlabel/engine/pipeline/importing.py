@@ -7,7 +7,7 @@ from pathlib import Path
 from fleetlabel.engine.pipeline.driver import TaskResult
 from fleetlabel.model.boxes import Boxes2D, Boxes3D
 from fleetlabel.store import SequenceStore
-from fleetlabel.store.sequence import part_of
+from fleetlabel.store.boxes import part_of
 
 
 def write_boxes(root: Path, path: str, boxes: Boxes2D | Boxes3D, start: int, stop: int) -> TaskResult:

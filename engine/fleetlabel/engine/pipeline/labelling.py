@@ -27,8 +27,8 @@ from fleetlabel.engine.pipeline.tracking import (
 from fleetlabel.model.boxes import Boxes2D, Boxes3D
 from fleetlabel.model.sensors import SensorKind
 from fleetlabel.store import SequenceStore
+from fleetlabel.store.boxes import part_of
 from fleetlabel.store.runs import Run, declare_run, open_run
-from fleetlabel.store.sequence import part_of
 from fleetlabel.trackers import Smooth2DConfig, Smooth3DConfig, smooth_tracks_2d, smooth_tracks_3d
 
 ALGORITHM_VERSION = 1

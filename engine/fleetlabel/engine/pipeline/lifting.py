@@ -21,8 +21,8 @@ from fleetlabel.geometry.arrays import F64, I32
 from fleetlabel.model.boxes import Boxes2D, Boxes3D, Source
 from fleetlabel.model.sensors import SensorKind
 from fleetlabel.store import LidarReader, SequenceStore
+from fleetlabel.store.boxes import part_of
 from fleetlabel.store.runs import Run, declare_run
-from fleetlabel.store.sequence import part_of
 
 STAGE = "lift"
 ALGORITHM_VERSION = 1

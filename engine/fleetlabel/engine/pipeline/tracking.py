@@ -21,9 +21,9 @@ from fleetlabel.geometry.arrays import I32, I64, AnyArray
 from fleetlabel.model.boxes import Boxes2D, Boxes3D, Source
 from fleetlabel.model.sensors import SensorKind
 from fleetlabel.store import SampleStatus, SequenceStore, Table
+from fleetlabel.store.boxes import part_of
 from fleetlabel.store.part import Part
 from fleetlabel.store.runs import Run, declare_run
-from fleetlabel.store.sequence import part_of
 from fleetlabel.trackers import (
     Detections2D,
     Detections3D,
