@@ -14,7 +14,6 @@ from fleetlabel.geometry.arrays import F64, I64
 from fleetlabel.geometry.compiled import kernel
 from fleetlabel.geometry.iou import BEV, iou_2d_pair, overlap_pair
 
-COST_WEIGHT = 0.6
 CREDIT_WEIGHT = 8.0
 EDGE_SIGMA = 0.10  # how exactly detectors draw upper and lower edges, in heights of the box
 EDGE_CAP = 9.0
@@ -33,7 +32,7 @@ def choose(candidates: F64, frusta: Frusta, group: I64) -> tuple[F64, F64]:
         return np.empty((0, objects.N_COLUMNS)), np.empty(0)
     off = candidates[..., [objects.OFF_TOP, objects.OFF_BOTTOM]] / EDGE_SIGMA
     total = (
-        COST_WEIGHT * candidates[..., objects.COST]
+        candidates[..., objects.COST]
         - CREDIT_WEIGHT * np.log(np.maximum(candidates[..., objects.CREDIT], 1e-6))
         + np.minimum(off * off, EDGE_CAP).sum(axis=-1)
     )

@@ -22,7 +22,10 @@ SIGMA_OUT_M = 0.10
 SIGMA_IN_M = 0.15
 SIGMA_GAP_M = 0.8
 CAP_OUT = 6.0
-CAP_IN = 2.0
+# Points on a roof or a bonnet are far behind every face: they pull hard while a cuboid is laid against faces, but say
+# little against it when cuboids of different objects are compared.
+CAP_IN_FIT = 2.0
+CAP_IN_JUDGE = 0.6
 CAP_LONG = 9.0  # the object goes on beyond its 2D box: hidden behind something
 CAP_SHORT = 25.0  # the object does not fill its 2D box: hardly excusable
 EGO_HEADING_WEIGHT = (
@@ -43,11 +46,13 @@ class Evidence(NamedTuple):
         lidar: (2,) where the points were seen from, level frame.
         silhouettes: (S, 10) see the column names above.
         size: (4, 2) mean, standard deviation, least and greatest of length and width.
+        cap_in: most that a point inside can cost.
     """
 
     lidar: F64
     silhouettes: F64
     size: F64
+    cap_in: float
 
 
 @kernel
@@ -69,7 +74,7 @@ def cuboid_cost(box: F64, points: F64, evidence: Evidence, bound: float) -> floa
     sees_left, sees_right = sensor_v > v_high, sensor_v < v_low
     share = min(EFFECTIVE_POINTS, float(len(points))) / max(len(points), 1)
     per_out, per_in = share / (SIGMA_OUT_M * SIGMA_OUT_M), share / (SIGMA_IN_M * SIGMA_IN_M)
-    cap_out, cap_in = share * CAP_OUT, share * CAP_IN
+    cap_out, cap_in = share * CAP_OUT, share * evidence.cap_in
     seen_u_low, seen_u_high, seen_v_low, seen_v_high = np.inf, -np.inf, np.inf, -np.inf
     for p in range(len(points)):
         u = c * points[p, 0] + s * points[p, 1]

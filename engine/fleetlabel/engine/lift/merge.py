@@ -14,12 +14,11 @@ from fleetlabel.geometry.arrays import F64, I64
 from fleetlabel.geometry.compiled import kernel
 from fleetlabel.geometry.iou import BEV, overlap_pair
 
-SAME_OBJECT_IOU = 0.15
+SAME_OBJECT_IOU = 0.25
 SAME_PERSON_M = 0.6
-MIDDLING, SPREAD = (
-    45.0,
-    10.0,
-)  # what speaks against a fit of quality one half, and how fast quality falls there
+# What speaks against a fit of quality one half, and how fast quality falls around it.
+MIDDLING = 40.0
+SPREAD = 10.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)

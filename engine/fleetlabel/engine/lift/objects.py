@@ -6,7 +6,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fleetlabel.engine.lift.fit import Evidence, cuboid_cost, refine, seen_from_above, suggest
+from fleetlabel.engine.lift.fit import (
+    CAP_IN_FIT,
+    CAP_IN_JUDGE,
+    Evidence,
+    cuboid_cost,
+    refine,
+    seen_from_above,
+    suggest,
+)
 from fleetlabel.engine.lift.selection import cluster, rank_clusters
 from fleetlabel.geometry.arrays import F64, I64
 from fleetlabel.geometry.compiled import kernel
@@ -91,7 +99,7 @@ def lift_detections(voxels: Voxels, sight: Sight, sizes: Sizes, prior_row: I64, 
         eye = sight.eye[d]
         xyz = voxels.xyz[rows]
         distance = np.median(np.sqrt((xyz[:, 0] - eye[0]) ** 2 + (xyz[:, 1] - eye[1]) ** 2))
-        link = 0.35 + 0.008 * distance if sizes.axial[k] > 0 else 0.25 + 0.006 * distance
+        link = 0.25 + 0.006 * distance
         labels, n_clusters = cluster(xyz, link)
         best, credit = rank_clusters(
             xyz,
@@ -134,7 +142,7 @@ def _fit_vehicle(
         sizes.high[k, :2],
     )
     lidar = voxels.lidar_xy[member[len(member) // 2]].copy()
-    evidence = Evidence(lidar, sight.silhouettes[d : d + 1], size)
+    evidence = Evidence(lidar, sight.silhouettes[d : d + 1], size, CAP_IN_FIT)
     ceiling = _ceiling(voxels, sight, sizes, member, road, d, k)
     boxes, _ = suggest(seen_from_above(voxels.xyz, member), evidence)
     first = boxes[0].copy()
@@ -142,9 +150,14 @@ def _fit_vehicle(
     body = _of_one_time(voxels, body)
     boxes, _ = suggest(seen_from_above(voxels.xyz, body), evidence)
     second = boxes[0].copy()
-    own = _of_one_time(voxels, np.unique(
-        np.concatenate((_within(voxels, first, GROW_M, ceiling), _within(voxels, second, GROW_M, ceiling)))
-    ))
+    own = _of_one_time(
+        voxels,
+        np.unique(
+            np.concatenate(
+                (_within(voxels, first, GROW_M, ceiling), _within(voxels, second, GROW_M, ceiling))
+            )
+        ),
+    )
     if len(own) == 0:
         own = member
     points = seen_from_above(voxels.xyz, own)
@@ -163,8 +176,10 @@ def _fit_vehicle(
     own = _of_one_time(voxels, _within(voxels, best, GROW_M, ceiling))
     if len(own) == 0:
         own = member
-    cost = refine(best, seen_from_above(voxels.xyz, own), evidence, 0.1, 0.012)
-    _describe(voxels, own, best, cost + _wall_cost(voxels, best, lidar, ceiling), row)
+    points = seen_from_above(voxels.xyz, own)
+    refine(best, points, evidence, 0.1, 0.012)
+    judged = cuboid_cost(best, points, Evidence(lidar, evidence.silhouettes, size, CAP_IN_JUDGE), np.inf)
+    _describe(voxels, own, best, judged + _wall_cost(voxels, best, lidar, ceiling), row)
 
 
 @kernel
