@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -25,12 +26,21 @@ def test_flags_win_over_the_file(tmp_path: Path) -> None:
     )
 
 
+def test_a_file_changes_what_it_names_and_nothing_else(tmp_path: Path) -> None:
+    file = tmp_path / "run.yaml"
+    file.write_text("track:\n  smoother3d:\n    fill_gap_s: 1.5\n")
+    changed, usual = load_config(file, {}), load_config(None, {})
+    assert changed.track.smoother3d == replace(usual.track.smoother3d, fill_gap_s=1.5)
+    assert changed.track.tracker3d == usual.track.tracker3d
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
         ("chunk_frame: 5", "unknown setting chunk_frame"),
-        ("detect: {confidence: 0.3}", "unknown setting detect.confidence"),
-        ("track: {tracker3d: {max_cost_s: 1}}", "unknown setting track.tracker3d.max_cost_s"),
+        ("detect: {confidence: 0.3}", "detect: unknown setting confidence"),
+        ("track: {tracker3d: {max_cost_s: 1}}", "tracker3d: unknown setting max_cost_s"),
+        ("track: fast", "expected settings"),
         ("chunk_frames: 0", "chunk_frames"),
         ("detect: {conf: 7}", "conf"),
         ("detect: {backend: abacus}", "backend"),

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import is_dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -19,14 +18,18 @@ from fleetlabel.trackers import Smooth2DConfig, Smooth3DConfig, Tracker2DConfig,
 
 
 class TrackConfig(BaseModel):
-    """Settings of tracking and of the offline pass after it; units are in the fields' names."""
+    """Settings of tracking and of the offline pass after it; units are in the fields' names.
+
+    The offline pass keeps shorter and weaker tracks of cuboids than the trackers' own defaults do: for a person who
+    corrects labels, a false track is one key to delete, a missing one is a box to draw.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     tracker2d: Tracker2DConfig = Tracker2DConfig()
     tracker3d: Tracker3DConfig = Tracker3DConfig()
     smoother2d: Smooth2DConfig = Smooth2DConfig()
-    smoother3d: Smooth3DConfig = Smooth3DConfig()
+    smoother3d: Smooth3DConfig = Smooth3DConfig(min_detections=2, min_mean_score=0.3, min_evidence=1.0)
 
 
 class Existing(StrEnum):
@@ -86,29 +89,36 @@ def load_config(file: Path | None, flags: Mapping[str, Any]) -> RunConfig:
                 f"{file} holds a {type(loaded).__name__}, expected settings like `chunk_frames: 32`"
             )
         settings = loaded or {}
-    _refuse_unknown(settings, RunConfig, file)
+    merged = _merged(RunConfig().model_dump(), settings, f"{file}: ")
     for dotted, value in flags.items():
         if value is not None:
             *sections, name = dotted.split(".")
-            target = settings
+            target = merged
             for section in sections:
-                target = target.setdefault(section, {})
+                target = target[section]
             target[name] = value
     try:
-        return RunConfig.model_validate(settings)
+        return RunConfig.model_validate(merged)
     except ValidationError as error:
         complaints = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
         raise UsageError(f"{file or 'the options'}: {complaints}") from error
 
 
-def _refuse_unknown(settings: Mapping[str, Any], kind: type, file: Path | None, section: str = "") -> None:
-    """Complains of a setting that nobody reads: a slip of the pen must not run for hours with the default."""
-    if is_dataclass(kind):
-        known: Mapping[str, Any] = get_type_hints(kind)
-    else:
-        known = {name: field.annotation for name, field in kind.model_fields.items()}  # type: ignore[attr-defined]
-    for name, value in settings.items():
-        if name not in known:
-            raise UsageError(f"{file}: unknown setting {section}{name}; expected one of {sorted(known)}")
-        if isinstance(value, dict) and isinstance(known[name], type):
-            _refuse_unknown(value, known[name], file, f"{section}{name}.")
+def _merged(base: Mapping[str, Any], changes: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """``base`` with some settings changed; complains of a setting that nobody reads.
+
+    A slip of the pen must not run for hours with the default.
+    """
+    unknown = [name for name in changes if name not in base]
+    if unknown:
+        raise UsageError(f"{where}unknown setting {unknown[0]}; expected one of {sorted(base)}")
+    merged = dict(base)
+    for name, value in changes.items():
+        if isinstance(base[name], dict):
+            if not isinstance(value, dict):
+                raise UsageError(
+                    f"{where}{name} holds {value!r}, expected settings like {next(iter(base[name]))}: ..."
+                )
+            value = _merged(base[name], value, f"{where}{name}: ")
+        merged[name] = value
+    return merged
