@@ -17,7 +17,8 @@ from functools import partial
 from pathlib import Path
 
 from fleetlabel.engine.detect import DetectConfig, DetectFailure, Detector, choose_backend, load_weights
-from fleetlabel.engine.detect.backend import BackendSpec, possible_specs
+from fleetlabel.engine.detect.backend import BackendSpec
+from fleetlabel.engine.detect.libraries import possible_specs
 from fleetlabel.engine.detect.picture import decode_jpeg
 
 

@@ -14,8 +14,9 @@ from onnx import helper
 from detect.small_models import NAMES, detector_metadata, square_finder, write_model
 from fleetlabel.engine.detect import BackendSpec, DetectConfig, Weights, choose_backend, load_weights
 from fleetlabel.engine.detect import choose as choosing
-from fleetlabel.engine.detect.backend import Backend, open_backend, possible_specs
+from fleetlabel.engine.detect.backend import Backend
 from fleetlabel.engine.detect.heads import Head
+from fleetlabel.engine.detect.libraries import open_backend, possible_specs
 from fleetlabel.model.errors import ModelFileError, UsageError
 
 CONFIG = DetectConfig()

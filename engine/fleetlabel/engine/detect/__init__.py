@@ -8,7 +8,8 @@ from fleetlabel.engine.detect.backend import BackendSpec
 from fleetlabel.engine.detect.choose import BackendChoice, Measurement, choose_backend
 from fleetlabel.engine.detect.config import DetectConfig
 from fleetlabel.engine.detect.detector import DetectFailure, Detector, FrameDetections
-from fleetlabel.engine.detect.weights import Weights, WeightsKind, load_weights
+from fleetlabel.engine.detect.libraries import load_weights
+from fleetlabel.engine.detect.weights import Weights, WeightsKind
 
 __all__ = [
     "BackendChoice",

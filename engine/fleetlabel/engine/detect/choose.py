@@ -10,9 +10,10 @@ from typing import Any, cast
 
 import numpy as np
 
-from fleetlabel.engine.detect.backend import Backend, BackendSpec, open_backend, possible_specs
+from fleetlabel.engine.detect.backend import Backend, BackendSpec
 from fleetlabel.engine.detect.config import DetectConfig
 from fleetlabel.engine.detect.heads import Head
+from fleetlabel.engine.detect.libraries import open_backend, possible_specs
 from fleetlabel.engine.detect.weights import Weights
 from fleetlabel.geometry.arrays import F32
 from fleetlabel.model.errors import FleetLabelError, UsageError

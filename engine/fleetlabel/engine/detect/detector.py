@@ -14,11 +14,12 @@ from typing import Self
 import cv2
 import numpy as np
 
-from fleetlabel.engine.detect.backend import BackendSpec, open_backend
+from fleetlabel.engine.detect.backend import BackendSpec
 from fleetlabel.engine.detect.choose import choose_backend
 from fleetlabel.engine.detect.config import DetectConfig
 from fleetlabel.engine.detect.heads import Candidates, read_head
 from fleetlabel.engine.detect.letterbox import Letterbox, fit, network_input, smallest_input
+from fleetlabel.engine.detect.libraries import open_backend
 from fleetlabel.engine.detect.nms import non_maximum_suppression
 from fleetlabel.engine.detect.picture import decode_jpeg, jpeg_size, reduction_for
 from fleetlabel.engine.detect.tiles import View, views

@@ -8,7 +8,6 @@ from enum import StrEnum
 from pathlib import Path
 
 from fleetlabel.engine.detect.heads import Head
-from fleetlabel.model.errors import ModelFileError
 
 _BLOCK_BYTES = 1 << 20
 
@@ -54,52 +53,6 @@ class Weights:
     mixes_batch: bool
     head: Head
     notes: tuple[str, ...] = ()
-
-
-def load_weights(path: Path | str, *, trust_pickle: bool = False) -> Weights:
-    """Reads what there is to know about weights, without running them.
-
-    A ``.pt`` file is a pickle, and a pickle can run code when it is loaded. Only the network layers that
-    ultralytics and torch define are allowed; a file with anything else is refused unless ``trust_pickle`` is
-    set, which only files of one's own deserve.
-
-    Args:
-        path: ultralytics ``.pt``, ``.onnx``, OpenVINO folder (or its ``.xml``), TensorRT ``.engine``.
-        trust_pickle: load a ``.pt`` that holds more than known layers.
-
-    Raises:
-        ModelFileError: missing, damaged, not a model, or a model of another task than detection.
-    """
-    path = Path(path)
-    if not path.exists():
-        raise ModelFileError(
-            f"{path}: there is no such model file; expected a .pt, .onnx or .engine file or an OpenVINO "
-            "folder. "
-            "Nothing is downloaded by itself: fetch the weights first and give their path"
-        )
-    if path.is_dir() or path.suffix == ".xml":
-        from fleetlabel.engine.detect.openvino_backend import inspect_openvino
-
-        return inspect_openvino(path)
-    if path.stat().st_size == 0:
-        raise ModelFileError(f"{path}: the model file has zero bytes; copy or export it again")
-    if path.suffix == ".onnx":
-        from fleetlabel.engine.detect.onnxruntime_backend import inspect_onnx
-
-        return inspect_onnx(path)
-    if path.suffix == ".engine":
-        from fleetlabel.engine.detect.tensorrt_backend import inspect_engine
-
-        return inspect_engine(path)
-    if path.suffix == ".pt":
-        from fleetlabel.engine.detect.torch_backend import inspect_checkpoint
-
-        return inspect_checkpoint(path, trust_pickle=trust_pickle)
-    raise ModelFileError(
-        f"{path}: cannot tell what model this is from its name; expected .pt, .onnx, .engine or an "
-        "OpenVINO folder, "
-        f"found {path.suffix or 'no ending'!r}"
-    )
 
 
 def sha256_of(path: Path) -> str:

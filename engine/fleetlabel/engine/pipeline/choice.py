@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from fleetlabel.engine.detect import DetectConfig, Weights, choose_backend
-from fleetlabel.engine.detect.backend import possible_specs
+from fleetlabel.engine.detect.libraries import possible_specs
 from fleetlabel.store import SequenceStore
 from fleetlabel.store.durable import write_file
 from fleetlabel.store.groups import read_group, write_group
