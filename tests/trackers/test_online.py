@@ -85,6 +85,29 @@ def test_update_frame_by_frame_is_run(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", SCENES)
+def test_rows_pass_the_checks_that_the_tracker_leaves_out(kind: str) -> None:
+    tracker_type, scene = SCENES[kind]
+    rows = tracker_type().run(*scene(3, 30, 8))
+    checked = dataclasses.replace(rows)
+    same(rows, checked)
+    for field in dataclasses.fields(rows):
+        column = getattr(rows, field.name)
+        assert column.dtype == getattr(checked, field.name).dtype
+        assert column.flags.carray
+
+
+@pytest.mark.parametrize("kind", SCENES)
+def test_columns_may_be_read_only(kind: str) -> None:
+    tracker_type, scene = SCENES[kind]
+    times, detections = scene(3, 30, 8)
+    expected = tracker_type().run(times, detections)
+    for field in dataclasses.fields(detections):
+        getattr(detections, field.name).flags.writeable = False
+    times.flags.writeable = False
+    same(tracker_type().run(times, detections), expected)
+
+
+@pytest.mark.parametrize("kind", SCENES)
 def test_ids_count_from_one_whatever_other_trackers_did(kind: str) -> None:
     tracker_type, scene = SCENES[kind]
     times, detections = scene(1, 30, 8)

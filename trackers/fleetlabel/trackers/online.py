@@ -1,17 +1,18 @@
-"""What the 2D and the 3D tracker share: checking the input, running the kernel, keeping and handing on the
-state.
-"""
+"""What the 2D and the 3D tracker share: the state that is kept and handed on, errors about the input."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, NoReturn, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
-from fleetlabel.geometry.arrays import F64, I16, I32, I64, AnyArray
+from fleetlabel.geometry.arrays import F64, I32, I64, AnyArray
 from fleetlabel.trackers.kernels import online
-from fleetlabel.trackers.kernels.online import Life
+
+AnyColumn = TypeVar("AnyColumn", bound=NDArray[Any])
 
 
 @dataclass(slots=True)
@@ -34,6 +35,10 @@ class OnlineState:
             whole=np.zeros((0, 5), dtype=np.int64),
             clock=np.array([1, 0, 0], dtype=np.int64),
         )
+
+    def move_on(self, mean: F64, var: F64, real: F64, whole: I64, clock: I64) -> None:
+        """Take over what the kernel made of it."""
+        self.mean, self.var, self.real, self.whole, self.clock = mean, var, real, whole, clock
 
     def to_arrays(self) -> dict[str, AnyArray]:
         """Copies of all of it, by name."""
@@ -70,56 +75,26 @@ class OnlineState:
         return cls(**columns)
 
 
-@dataclass(frozen=True, slots=True)
-class RawRows:
-    """Rows as the kernel gives them."""
-
-    frame: I32
-    track_id: I64
-    class_id: I16
-    detection: I64
-    status: AnyArray
-    position: F64
-    velocity: F64
-    score: F64
+def plain_times(timestamp_ns: AnyArray) -> I64:
+    """Times (F,) int64 as kernels take them."""
+    return kernel_ready(np.asarray(timestamp_ns, dtype=np.int64).reshape(-1))
 
 
-def advance(
-    state: OnlineState,
-    life: Life,
-    noise: F64,
-    timestamp_ns: I64,
-    frame: I32,
-    box: F64,
-    score: F64,
-    class_id: I16,
-) -> RawRows:
-    """Run the kernel over a chunk of frames and move ``state`` on.
+def kernel_ready(column: AnyColumn) -> AnyColumn:
+    """The column, copied where it is read-only or scattered: kernels are compiled once, for ordinary arrays."""
+    return column if column.flags.carray else column.copy(order="C")
+
+
+def refuse(state: OnlineState, timestamp_ns: I64, frame: I32, box: F64, score: F64) -> NoReturn:
+    """Raise the error of a chunk that the kernel did not take.
 
     Raises:
         ValueError: times that do not ascend, frames outside the chunk, numbers that are not finite, or boxes
-            without extent. The state is then as it was.
+            without extent.
 
     """
-    times = check_times(timestamp_ns, state)
-    frame_ptr = check_detections(len(times), frame, box, score)
-    clock = state.clock.copy()
-    mean, var, real, whole, row_whole, row_real = online.track_frames(
-        life, noise, times, frame_ptr, box, np.array(score, dtype=np.float64), np.array(class_id, dtype=np.int64),
-        state.mean, state.var, state.real, state.whole, clock,
-    )  # fmt: skip
-    state.mean, state.var, state.real, state.whole, state.clock = mean, var, real, whole, clock
-    d = box.shape[1]
-    return RawRows(
-        frame=row_whole[:, online.ROW_FRAME].astype(np.int32),
-        track_id=row_whole[:, online.ROW_ID],
-        class_id=row_whole[:, online.ROW_CLASS].astype(np.int16),
-        detection=row_whole[:, online.ROW_DETECTION],
-        status=row_whole[:, online.ROW_STATUS].astype(np.uint8),
-        position=row_real[:, :d],
-        velocity=row_real[:, d : 2 * d],
-        score=row_real[:, 2 * d],
-    )
+    check_detections(len(check_times(timestamp_ns, state)), frame, box, score)
+    raise AssertionError("the kernel refused a chunk that passes all checks; please report this")
 
 
 def check_times(timestamp_ns: I64, state: OnlineState | None = None) -> I64:

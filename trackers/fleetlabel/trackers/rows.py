@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any, ClassVar, Self
 
 import numpy as np
 
 from fleetlabel.geometry.arrays import F64, I16, I32, I64, U8, AnyArray
+
+Layout = dict[str, tuple[Any, int]]  # name of a column: its dtype, numbers per row or 0
 
 
 class Status(IntEnum):
@@ -25,23 +27,31 @@ class Status(IntEnum):
 class _Columns:
     """Columns of equal length sorted by frame; children list their dtypes and widths in ``_layout``."""
 
+    _layout: ClassVar[Layout] = {}
     _may_be_unknown: ClassVar[tuple[str, ...]] = ()
 
     def __post_init__(self) -> None:
-        n = len(np.atleast_1d(getattr(self, fields(self)[0].name)))
-        for name, (dtype, width) in self._layout().items():
-            column = np.asarray(getattr(self, name), dtype=dtype)
-            shape = (n,) if width == 0 else (n, width)
-            if column.size == 0 and n == 0:
-                column = column.reshape(shape)
-            elif column.size == 0 and name in self._may_be_unknown:
-                column = np.full(shape, np.nan)
+        layout = self._layout
+        n = len(np.atleast_1d(getattr(self, next(iter(layout)))))
+        for name, (dtype, width) in layout.items():
+            given = getattr(self, name)
+            column = np.asarray(given, dtype=dtype)
+            shape = (n, width) if width else (n,)
             if column.shape != shape:
-                raise ValueError(f"{type(self).__name__}.{name} has shape {column.shape}, expected {shape}")
-            object.__setattr__(self, name, np.ascontiguousarray(column))
+                if column.size == 0 and n == 0:
+                    column = column.reshape(shape)
+                elif column.size == 0 and name in self._may_be_unknown:
+                    column = np.full(shape, np.nan)
+                else:
+                    raise ValueError(
+                        f"{type(self).__name__}.{name} has shape {column.shape}, expected {shape}"
+                    )
+            if not column.flags.c_contiguous:
+                column = np.ascontiguousarray(column)
+            if column is not given:
+                object.__setattr__(self, name, column)
         frame: I32 = getattr(self, "frame")  # noqa: B009 - every child has it
-        falls = frame[1:] < frame[:-1]
-        if falls.any():
+        if n > 1 and (falls := frame[1:] < frame[:-1]).any():
             row = int(falls.argmax()) + 1
             raise ValueError(
                 f"{type(self).__name__} row {row} has frame {frame[row]} after frame {frame[row - 1]}; "
@@ -49,29 +59,34 @@ class _Columns:
             )
 
     @classmethod
-    def _layout(cls) -> dict[str, tuple[Any, int]]:
-        raise NotImplementedError
+    def trusted(cls, columns: tuple[AnyArray, ...]) -> Self:
+        """Rows of columns that are known to be right, in the order of the fields; checks nothing."""
+        rows = object.__new__(cls)
+        for name, column in zip(cls._layout, columns, strict=True):
+            object.__setattr__(rows, name, column)
+        return rows
 
     @classmethod
     def empty(cls) -> Self:
         """No rows."""
-        return cls(**{name: np.empty((0, w) if w else 0, dtype=t) for name, (t, w) in cls._layout().items()})
+        return cls(**{name: np.empty((0, w) if w else 0, dtype=t) for name, (t, w) in cls._layout.items()})
 
     def take(self, rows: AnyArray) -> Self:
         """The rows named by an index array, a mask or a slice; must stay sorted by frame."""
-        return type(self)(**{name: getattr(self, name)[rows] for name in self._layout()})
+        return type(self)(**{name: getattr(self, name)[rows] for name in self._layout})
 
     @classmethod
     def concatenate(cls, parts: list[Self]) -> Self:
         """All rows of ``parts``, stably sorted by frame."""
         if not parts:
             return cls.empty()
-        columns = {name: np.concatenate([getattr(part, name) for part in parts]) for name in cls._layout()}
+        columns = {name: np.concatenate([getattr(part, name) for part in parts]) for name in cls._layout}
         order = np.argsort(columns["frame"], kind="stable")
         return cls(**{name: column[order] for name, column in columns.items()})
 
     def __len__(self) -> int:
-        return len(getattr(self, fields(self)[0].name))
+        frame: I32 = getattr(self, "frame")  # noqa: B009 - every child has it
+        return len(frame)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,14 +106,12 @@ class Detections2D(_Columns):
     score: F64
     class_id: I16
 
-    @classmethod
-    def _layout(cls) -> dict[str, tuple[Any, int]]:
-        return {
-            "frame": (np.int32, 0),
-            "xyxy_px": (np.float64, 4),
-            "score": (np.float64, 0),
-            "class_id": (np.int16, 0),
-        }
+    _layout: ClassVar[Layout] = {
+        "frame": (np.int32, 0),
+        "xyxy_px": (np.float64, 4),
+        "score": (np.float64, 0),
+        "class_id": (np.int16, 0),
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,13 +135,10 @@ class Detections3D(_Columns):
     score: F64
     class_id: I16
 
-    @classmethod
-    def _layout(cls) -> dict[str, tuple[Any, int]]:
-        f8 = np.float64
-        return {
-            "frame": (np.int32, 0), "center_m": (f8, 3), "size_lwh_m": (f8, 3), "yaw_rad": (f8, 0),
-            "score": (f8, 0), "class_id": (np.int16, 0),
-        }  # fmt: skip
+    _layout: ClassVar[Layout] = {
+        "frame": (np.int32, 0), "center_m": (np.float64, 3), "size_lwh_m": (np.float64, 3), "yaw_rad": (np.float64, 0),
+        "score": (np.float64, 0), "class_id": (np.int16, 0),
+    }  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,13 +168,11 @@ class Tracks2D(_Columns):
 
     _may_be_unknown: ClassVar[tuple[str, ...]] = ("xyxy_std_px",)
 
-    @classmethod
-    def _layout(cls) -> dict[str, tuple[Any, int]]:
-        return {
-            "frame": (np.int32, 0), "track_id": (np.int64, 0), "xyxy_px": (np.float64, 4), "score": (np.float64, 0),
-            "class_id": (np.int16, 0), "detection": (np.int64, 0), "status": (np.uint8, 0),
-            "xyxy_std_px": (np.float64, 4),
-        }  # fmt: skip
+    _layout: ClassVar[Layout] = {
+        "frame": (np.int32, 0), "track_id": (np.int64, 0), "xyxy_px": (np.float64, 4), "score": (np.float64, 0),
+        "class_id": (np.int16, 0), "detection": (np.int64, 0), "status": (np.uint8, 0),
+        "xyxy_std_px": (np.float64, 4),
+    }  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,11 +197,8 @@ class Tracks3D(_Columns):
 
     _may_be_unknown: ClassVar[tuple[str, ...]] = ("center_std_m",)
 
-    @classmethod
-    def _layout(cls) -> dict[str, tuple[Any, int]]:
-        f8 = np.float64
-        return {
-            "frame": (np.int32, 0), "track_id": (np.int64, 0), "center_m": (f8, 3), "size_lwh_m": (f8, 3),
-            "yaw_rad": (f8, 0), "velocity_mps": (f8, 3), "score": (f8, 0), "class_id": (np.int16, 0),
-            "detection": (np.int64, 0), "status": (np.uint8, 0), "center_std_m": (f8, 3),
-        }  # fmt: skip
+    _layout: ClassVar[Layout] = {
+        "frame": (np.int32, 0), "track_id": (np.int64, 0), "center_m": (np.float64, 3), "size_lwh_m": (np.float64, 3),
+        "yaw_rad": (np.float64, 0), "velocity_mps": (np.float64, 3), "score": (np.float64, 0),
+        "class_id": (np.int16, 0), "detection": (np.int64, 0), "status": (np.uint8, 0), "center_std_m": (np.float64, 3),
+    }  # fmt: skip

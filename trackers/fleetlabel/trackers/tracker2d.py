@@ -9,7 +9,8 @@ import numpy as np
 
 from fleetlabel.geometry.arrays import F64, I64, AnyArray
 from fleetlabel.trackers.config import Tracker2DConfig
-from fleetlabel.trackers.online import OnlineState, advance
+from fleetlabel.trackers.kernels import columns
+from fleetlabel.trackers.online import OnlineState, kernel_ready, plain_times, refuse
 from fleetlabel.trackers.rows import Detections2D, Tracks2D
 
 
@@ -32,7 +33,7 @@ class Tracker2D:
 
     def update(self, timestamp_ns: int, detections: Detections2D) -> Tracks2D:
         """Track one frame, in which all ``detections`` have frame 0; the rows too. See :meth:`run`."""
-        return self.run(np.array([timestamp_ns], dtype=np.int64), detections)
+        return self._track(np.array([timestamp_ns], dtype=np.int64), detections)
 
     def run(self, timestamp_ns: I64, detections: Detections2D) -> Tracks2D:
         """Track a chunk of frames at times (F,), strictly ascending; rows count frames within the chunk.
@@ -43,17 +44,19 @@ class Tracker2D:
                 was before.
 
         """
-        rows = advance(
-            self._state, self._life, self._noise, timestamp_ns,
-            detections.frame, center_size(detections.xyxy_px), detections.score, detections.class_id,
+        return self._track(plain_times(timestamp_ns), detections)
+
+    def _track(self, times: I64, detections: Detections2D) -> Tracks2D:
+        state, frame = self._state, kernel_ready(detections.frame)
+        xyxy_px, score = kernel_ready(detections.xyxy_px), kernel_ready(detections.score)
+        ok, after, rows = columns.track_2d(
+            self._life, self._noise, times, frame, xyxy_px, score, kernel_ready(detections.class_id),
+            state.mean, state.var, state.real, state.whole, state.clock,
         )  # fmt: skip
-        xyxy_px = corner_points(rows.position)
-        matched = rows.detection >= 0
-        xyxy_px[matched] = detections.xyxy_px[rows.detection[matched]]
-        return Tracks2D(
-            frame=rows.frame, track_id=rows.track_id, xyxy_px=xyxy_px, score=rows.score,
-            class_id=rows.class_id, detection=rows.detection, status=rows.status,
-        )  # fmt: skip
+        if not ok:
+            refuse(state, times, frame, center_size(xyxy_px), score)
+        state.move_on(*after)
+        return Tracks2D.trusted(rows)
 
     def state(self) -> dict[str, AnyArray]:
         """All that the tracker remembers, as arrays to be stored and given to :meth:`from_state`."""

@@ -9,7 +9,8 @@ import numpy as np
 
 from fleetlabel.geometry.arrays import F64, I64, AnyArray
 from fleetlabel.trackers.config import Tracker3DConfig
-from fleetlabel.trackers.online import OnlineState, advance
+from fleetlabel.trackers.kernels import columns
+from fleetlabel.trackers.online import OnlineState, kernel_ready, plain_times, refuse
 from fleetlabel.trackers.rows import Detections3D, Tracks3D
 
 
@@ -32,7 +33,7 @@ class Tracker3D:
 
     def update(self, timestamp_ns: int, detections: Detections3D) -> Tracks3D:
         """Track one frame, in which all ``detections`` have frame 0; the rows too. See :meth:`run`."""
-        return self.run(np.array([timestamp_ns], dtype=np.int64), detections)
+        return self._track(np.array([timestamp_ns], dtype=np.int64), detections)
 
     def run(self, timestamp_ns: I64, detections: Detections3D) -> Tracks3D:
         """Track a chunk of frames at times (F,), strictly ascending; rows count frames within the chunk.
@@ -43,15 +44,19 @@ class Tracker3D:
                 was before.
 
         """
-        rows = advance(
-            self._state, self._life, self._noise, timestamp_ns,
-            detections.frame, packed(detections), detections.score, detections.class_id,
+        return self._track(plain_times(timestamp_ns), detections)
+
+    def _track(self, times: I64, detections: Detections3D) -> Tracks3D:
+        state, frame, score = self._state, kernel_ready(detections.frame), kernel_ready(detections.score)
+        ok, after, rows = columns.track_3d(
+            self._life, self._noise, times, frame, kernel_ready(detections.center_m),
+            kernel_ready(detections.size_lwh_m), kernel_ready(detections.yaw_rad), score,
+            kernel_ready(detections.class_id), state.mean, state.var, state.real, state.whole, state.clock,
         )  # fmt: skip
-        return Tracks3D(
-            frame=rows.frame, track_id=rows.track_id, center_m=rows.position[:, :3], size_lwh_m=rows.position[:, 3:6],
-            yaw_rad=rows.position[:, 6], velocity_mps=rows.velocity[:, :3], score=rows.score,
-            class_id=rows.class_id, detection=rows.detection, status=rows.status,
-        )  # fmt: skip
+        if not ok:
+            refuse(state, times, frame, packed(detections), score)
+        state.move_on(*after)
+        return Tracks3D.trusted(rows)
 
     def state(self) -> dict[str, AnyArray]:
         """All that the tracker remembers, as arrays to be stored and given to :meth:`from_state`."""

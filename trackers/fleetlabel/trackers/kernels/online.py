@@ -59,7 +59,7 @@ class Life(NamedTuple):
 
 @kernel
 def track_frames(
-    life: Life, noise: F64, timestamp_ns: I64, frame_ptr: I64, box: F64, score: F64, class_id: I64,
+    life: Life, noise: F64, timestamp_ns: I64, frame_ptr: I64, box: F64, score: F64, class_id: AnyArray,
     mean: F64, var: F64, real: F64, whole: I64, clock: I64,
 ) -> tuple[F64, F64, F64, I64, I64, F64]:  # fmt: skip
     """Track F frames of detections; returns the new mean, var, real, whole, and the rows (integers, numbers).
