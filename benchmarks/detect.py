@@ -19,7 +19,7 @@ from pathlib import Path
 from fleetlabel.engine.detect import DetectConfig, DetectFailure, Detector, choose_backend, load_weights
 from fleetlabel.engine.detect.backend import BackendSpec
 from fleetlabel.engine.detect.libraries import possible_specs
-from fleetlabel.engine.detect.picture import decode_jpeg
+from fleetlabel.engine.detect.picture import decode_picture
 
 
 def core_ms(work: Callable[[], object]) -> tuple[float, float]:
@@ -32,7 +32,7 @@ def core_ms(work: Callable[[], object]) -> tuple[float, float]:
 def decode_all(jpegs: list[bytes], reduction: int) -> None:
     """Decodes all pictures, at a fraction of their size."""
     for jpeg in jpegs:
-        decode_jpeg(jpeg, reduction=reduction)
+        decode_picture(jpeg, reduction=reduction)
 
 
 def measure(

@@ -199,3 +199,27 @@ def test_jpegs_are_decoded_no_larger_than_needed() -> None:
     assert decode_at_least(jpeg, 551, 310).shape == (405, 720, 3)
     assert decode_at_least(jpeg, 1920, 1080).shape == (1080, 1920, 3)
     assert decode_at_least(jpeg, 4000, 2250).shape == (1080, 1920, 3)
+
+
+def test_pngs_are_shown_as_jpegs_are(store_of: MakeStore) -> None:
+    colour = np.full((180, 320, 3), (200, 90, 30), np.uint8)
+    for data in (bytes(simplejpeg.encode_jpeg(colour, colorspace="BGR")), png_of(colour)):
+        sheet, layout = draw(store_of(Drive(cameras=("front",), jpeg={("front", 0): data})))
+        shown = np.median(tile(sheet, layout).reshape(-1, 3), axis=0)
+        np.testing.assert_allclose(shown, 0.92 * np.array([200, 90, 30]), atol=4)
+
+
+@pytest.mark.parametrize("kept", [0.5, 0.9])
+def test_a_damaged_png_is_dark_and_says_why(store_of: MakeStore, kept: float) -> None:
+    noise = png_of(np.random.default_rng(0).integers(0, 255, (180, 320, 3), dtype=np.uint8))
+    for data in (noise[: int(kept * len(noise))], noise[:500] + bytes(40) + noise[540:]):
+        with pytest.raises(ValueError, match="PNG"):
+            decode_at_least(data, 320, 180)
+        sheet, layout = draw(store_of(Drive(cameras=("front",), jpeg={("front", 0): data})))
+        picture = tile(sheet, layout)
+        assert np.median(picture) < 60
+        assert (np.abs(picture.astype(int) - PROBLEM).sum(axis=2) < 150).any()
+
+
+def png_of(picture: np.ndarray) -> bytes:
+    return bytes(cv2.imencode(".png", picture)[1])

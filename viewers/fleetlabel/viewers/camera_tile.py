@@ -23,6 +23,7 @@ from fleetlabel.viewers.scene import CameraOverlay, CameraView
 
 # Pictures are shown a little darker than they are, so that lines stand out from skies and white vans.
 _DIMMED = 0.92
+_PNG = b"\x89PNG\r\n\x1a\n"
 
 
 def draw_camera(tile: U8, view: CameraView, color_by: ColorBy, scale: float) -> None:
@@ -45,16 +46,34 @@ def draw_camera(tile: U8, view: CameraView, color_by: ColorBy, scale: float) -> 
     _draw_caption(window, view.name, scale)
 
 
-def decode_at_least(jpeg: bytes, width_px: int, height_px: int) -> U8:
-    """The picture in the smallest size of JPEG's own transform that is not below the one asked for.
+def decode_at_least(data: bytes, width_px: int, height_px: int) -> U8:
+    """The picture (H, W, 3) BGR: a JPEG in the smallest size of its own transform that is not below the one asked for.
+
+    A PNG comes whole.
 
     Raises:
-        ValueError: the bytes are not a whole JPEG.
+        ValueError: the bytes are no whole JPEG or PNG.
     """
+    if data.startswith(_PNG):
+        return _decode_png(data)
     picture: U8 = simplejpeg.decode_jpeg(
-        jpeg, "BGR", fastdct=True, fastupsample=True, min_height=height_px, min_width=width_px
+        data, "BGR", fastdct=True, fastupsample=True, min_height=height_px, min_width=width_px
     )
     return picture
+
+
+def _decode_png(data: bytes) -> U8:
+    if b"IEND" not in data[-64:]:  # said here, as the decoder would print it
+        raise ValueError(f"PNG is cut off after {len(data)} bytes")
+    try:
+        picture = cv2.imdecode(
+            np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_BGR | cv2.IMREAD_IGNORE_ORIENTATION
+        )
+    except cv2.error as error:
+        raise ValueError(f"PNG is damaged: {error}") from error
+    if picture is None:
+        raise ValueError(f"PNG of {len(data)} bytes is damaged")
+    return np.asarray(picture, dtype=np.uint8)
 
 
 def _picture_window(tile: U8, view: CameraView) -> tuple[U8, F64]:

@@ -21,7 +21,7 @@ from fleetlabel.engine.detect.heads import Candidates, read_head
 from fleetlabel.engine.detect.letterbox import Letterbox, fit, network_input, smallest_input
 from fleetlabel.engine.detect.libraries import open_backend
 from fleetlabel.engine.detect.nms import non_maximum_suppression
-from fleetlabel.engine.detect.picture import decode_jpeg, jpeg_size, reduction_for
+from fleetlabel.engine.detect.picture import decode_picture, picture_size, reduction_for
 from fleetlabel.engine.detect.tiles import View, views
 from fleetlabel.engine.detect.weights import Weights
 from fleetlabel.geometry.arrays import F32, F64, I16
@@ -179,7 +179,7 @@ class Detector:
 
     def _prepare(self, jpeg: bytes) -> _Prepared | DetectFailure:
         try:
-            width, height = jpeg_size(jpeg)
+            width, height = picture_size(jpeg)
             looks = views(width, height, self.config.tiles, self.weights.network_hw)
             sizes = [self._network_hw(look) for look in looks]
             scale = max(
@@ -187,7 +187,7 @@ class Detector:
                 for look, size in zip(looks, sizes, strict=True)
             )
             with self._timed("decode"):
-                picture = decode_jpeg(jpeg, reduction=reduction_for(scale) if self.config.dct_scaling else 1)
+                picture = decode_picture(jpeg, reduction=reduction_for(scale) if self.config.dct_scaling else 1)
         except DecodeError as error:
             return DetectFailure(str(error))
         prepared = _Prepared(width, height, picture.reduction)
