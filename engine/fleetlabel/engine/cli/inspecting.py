@@ -84,6 +84,7 @@ def export(
         ExportFormat, typer.Option("--format", "-f", help="Format to write.")
     ] = ExportFormat.KITTI,
     labels: Version = None,
+    as_json: opt.Json = False,
 ) -> None:
     """Write a label version in another tool's format."""
     from fleetlabel.engine.export import export_kitti
@@ -91,8 +92,11 @@ def export(
     opened = SequenceStore.open(store)
     version = labels or opened.latest_labels().name
     exporters = {ExportFormat.KITTI: export_kitti}
-    for line in exporters[format](opened, version, out):
-        print(line)
+    lines = exporters[format](opened, version, out)
+    if as_json:
+        print(json.dumps({"labels": version, "format": format.value, "out": str(out), "notes": lines}, indent=1))
+    else:
+        print("\n".join(lines))
 
 
 def evaluate(
