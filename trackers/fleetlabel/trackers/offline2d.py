@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from fleetlabel.geometry.arrays import F64, I64
 from fleetlabel.trackers.offline import output_rows, owner_of_rows, solve
 from fleetlabel.trackers.offline_config import Smooth2DConfig
@@ -11,6 +9,7 @@ from fleetlabel.trackers.online import check_detections, check_times
 from fleetlabel.trackers.rows import Detections2D, Tracks2D
 from fleetlabel.trackers.timeline import Evidence
 from fleetlabel.trackers.tracker2d import center_size, corner_points
+from fleetlabel.trackers.uncertainty import edge_std_px
 
 
 def smooth_tracks_2d(
@@ -44,13 +43,8 @@ def smooth_tracks_2d(
     owner = owner_of_rows(rows.track_id, rows.detection, len(detections))
     line = solve(evidence, owner, config, config.noise(), 0.0)
     out = output_rows(evidence, line, config)
-    std = np.sqrt(
-        (config.std_factor**2) * line.var[out.sample, 0]
-        + (config.std_share * line.scale[out.sample, None]) ** 2
-    )
-    edge = np.hypot(std[:, :2], 0.5 * std[:, 2:])
     return Tracks2D(
         frame=out.frame, track_id=out.track_id, xyxy_px=corner_points(line.mean[out.sample, 0]), score=out.score,
         class_id=out.class_id, detection=out.detection, status=out.status,
-        xyxy_std_px=np.concatenate([edge, edge], axis=1),
+        xyxy_std_px=edge_std_px(line, out.sample, config),
     )  # fmt: skip

@@ -15,8 +15,7 @@ from fleetlabel.trackers.online import check_detections, check_times
 from fleetlabel.trackers.rows import Detections3D, Tracks3D
 from fleetlabel.trackers.timeline import YAW, Evidence, Timeline
 from fleetlabel.trackers.tracker3d import packed
-
-LASTING_M = 0.02  # an offset that even the smallest object may have
+from fleetlabel.trackers.uncertainty import center_std_m
 
 
 def smooth_tracks_3d(
@@ -41,14 +40,11 @@ def smooth_tracks_3d(
     heading = settle_heading(evidence, line, parked, pose[:, 3], config)
     out = output_rows(evidence, line, config)
     k = out.sample
-    # The ground plane's two directions share one noise, so turning them into the box's axes changes nothing.
-    lasting = config.std_share * size[line.track[k]] + LASTING_M
-    std = np.sqrt((config.std_factor**2) * line.var[k, 0, :3] + lasting**2)
     return Tracks3D(
         frame=out.frame, track_id=out.track_id, center_m=pose[k, :3], size_lwh_m=size[line.track[k]],
         yaw_rad=heading[k], velocity_mps=velocity[k], score=out.score,
         class_id=out.class_id, detection=out.detection, status=out.status,
-        center_std_m=std,
+        center_std_m=center_std_m(line, k, size[line.track[k]], config),
     )  # fmt: skip
 
 

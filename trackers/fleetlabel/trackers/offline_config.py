@@ -31,9 +31,10 @@ class SmoothConfig:
         min_mean_score: tracks whose detections score less on average are dropped.
         min_evidence: tracks whose scores add up to less are dropped.
         std_factor: by how much stated standard deviations exceed the smoother's, which takes a detector's
-            errors to be independent from frame to frame. This and the next fitted to hold 90 % in 90 %
-            intervals.
-        std_share: of the size of the box, what a detector's lasting offset adds to the standard deviation.
+            errors to be independent from frame to frame. All of ``std_...`` are fitted together, so that
+            90 % intervals hold 90 % of the truth for every class; see ``uncertainty``.
+        std_share: of the extent of the box along an axis, what a detector's lasting offset adds.
+        std_unseen: by how much lasting offsets are larger where there is no detection.
         outlier_dof: degrees of freedom of the Student-t that detections are taken to follow; low ignores
             outliers.
 
@@ -52,14 +53,19 @@ class SmoothConfig:
     min_mean_score: float
     min_evidence: float
     outlier_dof: float
-    std_factor: float = 2.0
-    std_share: float = 0.025
+    std_factor: float
+    std_share: float
+    std_unseen: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Smooth2DConfig(SmoothConfig):
     """Boxes in pictures; noise is in box sizes and only the start from which it is fitted to the
     detections.
+
+    Attributes:
+        std_jitter: lasting offset of an edge, in standard deviations of the detections' jitter.
+
     """
 
     claim_score: float = 0.3
@@ -75,7 +81,10 @@ class Smooth2DConfig(SmoothConfig):
     min_mean_score: float = 0.4
     min_evidence: float = 1.5
     outlier_dof: float = 5.0
-    std_share: float = 0.045
+    std_factor: float = 2.5
+    std_share: float = 0.029
+    std_unseen: float = 1.75
+    std_jitter: float = 1.8
     measurement_std: float = 0.05
     start_velocity_std: float = 1.0
     acceleration_std: float = 0.5
@@ -107,6 +116,8 @@ class Smooth3DConfig(SmoothConfig):
         size_quantile: of the detections' sizes, by weight, that becomes the size of the object; partly seen
             objects look too small, so more than the median may be right.
         moving_m: objects that travel further than this show their heading by their motion.
+        std_ground_m: lasting offset of a centre in the ground plane, that even the smallest object may have.
+        std_height_m: the same in height.
 
     """
 
@@ -135,6 +146,11 @@ class Smooth3DConfig(SmoothConfig):
     ego_drift: float = 0.0
     size_quantile: float = 0.5
     moving_m: float = 3.0
+    std_factor: float = 2.4
+    std_share: float = 0.025
+    std_unseen: float = 1.55
+    std_ground_m: float = 0.045
+    std_height_m: float = 0.01
 
     def noise(self) -> F64:
         """(4, 7): measurement, start velocity, random walk, acceleration; per number x, y, z, l, w, h,

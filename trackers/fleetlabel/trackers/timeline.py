@@ -74,6 +74,7 @@ class Timeline:
         mean: (K, 2, D) float64 and ``var`` (K, 3, D): smoothed; see ``kernels.smoothing``.
         scale: (K,) float64, what noise is multiplied by.
         class_id: (T,) int64, by vote.
+        noise: (T, 4, D) float64, of the track's class; rows as in ``kernels.smoothing``.
 
     """
 
@@ -85,6 +86,7 @@ class Timeline:
     var: F64
     scale: F64
     class_id: I64
+    noise: F64
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,10 +128,11 @@ def build_timeline(
     detection[ptr[owner[rows]] + evidence.frame[rows] - low[owner[rows]]] = rows
     scale = _scale(evidence, ptr, detection, frame)
     classes = vote(evidence, owner, n_tracks)
-    mean, var = smooth_samples(evidence, ptr, frame, detection, scale, noise.of(classes), dof)
+    of_track = noise.of(classes)
+    mean, var = smooth_samples(evidence, ptr, frame, detection, scale, of_track, dof)
     return Timeline(
         ptr=ptr, track=track, frame=frame, detection=detection, mean=mean, var=var, scale=scale,
-        class_id=classes,
+        class_id=classes, noise=of_track,
     )  # fmt: skip
 
 
