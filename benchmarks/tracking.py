@@ -3,8 +3,9 @@
     python benchmarks/tracking.py --data DIR --task 3d --cls Car --mode offline --ego-poses --out results
     --json out.json
 
-Prints one line per score. Frames/s are those of the tracker alone: reading, moving boxes between frames of
-reference, scoring and the compiler's first run are not counted.
+Prints one line per score; offline also coverage_90, how much of the truth lies within the 90 % intervals that
+the stated uncertainty gives, which should be 85-95. Frames/s are those of the tracker alone: reading, moving
+boxes between frames of reference, scoring and the compiler's first run are not counted.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from fleetlabel.trackers import (
     smooth_tracks_2d,
     smooth_tracks_3d,
 )
+from kitti_coverage import coverage
 from kitti_folder import Detections, Folder, moved, projected_px, write_results
 from kitti_scores import score
 
@@ -42,13 +44,14 @@ REPEATS = 5  # of the timed run; the fastest counts
 @dataclass(frozen=True, slots=True)
 class Result:
     """Tracks of one sequence: frame (N,), track_id (N,), xyxy_px (N, 4), cuboid (N, 7) or (0, 7), score
-    (N,)."""
+    (N,), std (N, 4 or 3) as in ``kitti_coverage``."""
 
     frame: I32
     track_id: I64
     xyxy_px: F64
     cuboid: F64
     score: F64
+    std: F64
     seconds: float
 
 
@@ -71,6 +74,7 @@ def track_2d(times: I64, found: Detections, offline: bool) -> Result:
         rows.xyxy_px,
         np.zeros((0, 7)),
         calibrate(rows.score, 1 - RRC_EVEN_AT),
+        rows.xyxy_std_px,
         seconds,
     )
 
@@ -105,7 +109,7 @@ def track_3d(
     seen = rows.detection >= 0
     if not offline:
         xyxy_px[seen] = found.xyxy_px[rows.detection[seen]]
-    return Result(rows.frame, rows.track_id, xyxy_px, out, logit_of(rows.score), seconds)
+    return Result(rows.frame, rows.track_id, xyxy_px, out, logit_of(rows.score), rows.center_std_m, seconds)
 
 
 def probability_of(logit: F64) -> F64:
@@ -148,6 +152,8 @@ def main() -> None:
     frames = sum(folder.n_frames(sequence) for sequence in folder.sequences)
     scores = {"fps": frames / sum(result.seconds for result in results.values())}
     scores |= score(folder, results, args.task, args.cls)
+    if args.mode == "offline":  # online rows do not say how sure they are
+        scores |= coverage(folder, results, args.task, args.cls)
     for name, value in scores.items():
         print(f"{name:>12} {value:.6g}")
     if args.json:
