@@ -5,8 +5,10 @@
 Peers are measured if they can be imported. They pin other versions of numpy, so give them their own
 environment:
 
-    python -m venv peers && peers/bin/pip install trackers boxmot filterpy scipy numba numpy
+    python -m venv peers && peers/bin/pip install trackers supervision filterpy scipy numba numpy
     PYTHONPATH=trackers peers/bin/python benchmarks/scaling.py
+
+(boxmot, which brings torch, is measured too where it is installed.)
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ from fleetlabel.trackers import Detections2D, Tracker2D, Tracker3D
 from fleetlabel.trackers.testing import random_detections_2d, random_detections_3d
 
 SIZES = (10, 50, 200, 1000)
+QUICK_S = 2.0  # a measurement that takes longer is not repeated
 SLOW_BUDGET_S = 20.0  # a peer is given up on once a size takes it longer than this
 
 Step = Callable[[int, F64, F64], object]  # time, boxes (n, 4), scores (n,) of one frame
@@ -79,7 +82,7 @@ def _fastest(run: Callable[[], object], repeats: int = 3) -> float:
 
 
 def _ms_per_frame(make: Callable[[], Step], times: I64, found: Detections2D) -> float:
-    """Mean time of a step over the frames, in ms; the first run of three frames is not counted."""
+    """Mean time of a step over the frames, in ms, of the fastest run; the first run of three frames is not counted."""
     border = np.searchsorted(found.frame, np.arange(len(times) + 1))
     frames = [
         (int(t), found.xyxy_px[low:high], found.score[low:high])
@@ -88,11 +91,14 @@ def _ms_per_frame(make: Callable[[], Step], times: I64, found: Detections2D) -> 
     step = make()
     for t, box, score in frames[:3]:
         step(t, box, score)
-    step = make()
-    begin = time.perf_counter()
-    for t, box, score in frames:
-        step(t, box, score)
-    return 1000 * (time.perf_counter() - begin) / len(frames)
+    spent: list[float] = []
+    while len(spent) < 3 and sum(spent) < QUICK_S:  # the fastest counts: others use the machine too
+        step = make()
+        begin = time.perf_counter()
+        for t, box, score in frames:
+            step(t, box, score)
+        spent.append(time.perf_counter() - begin)
+    return 1000 * min(spent) / len(frames)
 
 
 def _fleetlabel_steps() -> Step:

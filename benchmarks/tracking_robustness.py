@@ -1,6 +1,6 @@
 """What detections worse than the detector's do to the tracker: a table of scores.
 
-    python benchmarks/tracking_robustness.py --data DIR [--cls Car] [--mode offline] [--ego-poses]
+    python benchmarks/tracking_robustness.py --data DIR [--cls Car] [--mode offline] [--ego-poses] [--json FILE]
 
 Detections of the folder are dropped, shifted, replaced by wrong ones, or thinned out in time; the
 configuration stays the same.
@@ -9,6 +9,7 @@ configuration stays the same.
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -62,6 +63,7 @@ def main() -> None:
     parser.add_argument("--cls", choices=("Car", "Pedestrian"), default="Car")
     parser.add_argument("--mode", choices=("online", "offline"), default="offline")
     parser.add_argument("--ego-poses", action="store_true", help="track in the world frame")
+    parser.add_argument("--json", type=Path, help="file for the numbers")
     args = parser.parse_args()
     folder = Folder(args.data)
     names = ("hota", "deta", "assa", "loca", "mota", "idf1", "idsw", "frag")
@@ -73,10 +75,14 @@ def main() -> None:
         ("5 % outliers", with_outliers, 1),
         ("2 Hz", as_they_are, SLOW),
     ]
+    table = {}
     for name, damage, every in cases:
         results = {sequence: _tracked(folder, sequence, damage, every, args) for sequence in folder.sequences}
         scores = score(folder, results, "3d", args.cls, with_amota=False, every=every)
+        table[name] = scores
         print(f"{name:24}" + "".join(f"{scores[n]:>8.1f}" for n in names))
+    if args.json:
+        args.json.write_text(json.dumps(table, indent=2) + "\n")
 
 
 def _tracked(folder: Folder, sequence: str, damage: Damage, every: int, args: argparse.Namespace) -> Result:
