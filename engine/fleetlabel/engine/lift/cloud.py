@@ -23,15 +23,15 @@ GRID_M = 1.0
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ObstacleCloud:
-    """Voxels above the road, in an order that depends on their places alone.
+    """Voxels above the road, sorted by cell and place: their order does not depend on that of the points.
 
     Attributes:
         xyz_m: (V, 3) mean of each voxel's points, level frame.
         height_m: (V,) above the road.
         time_ns: (V,) float64 mean time, less the reference time.
         n_points: (V,) float64 points in each voxel.
-        lidar_xy_m: (V, 2) where the lidar stood that saw most of the voxel.
-        cell_ptr, cell_rows: voxels by cell of a ``n_cells`` x ``n_cells`` grid of ``GRID_M``: compressed rows.
+        lidar_xy_m: (V, 2) where they were seen from; between the lidars if several saw the voxel.
+        cell_ptr: (n_cells * n_cells + 1,) first voxel of each cell of a grid of ``GRID_M``, x by y.
         n_cells: cells along each axis of that grid.
         half_width_m: the grid covers -half_width..half_width.
         ground: the road.
@@ -44,7 +44,6 @@ class ObstacleCloud:
     n_points: F64
     lidar_xy_m: F64
     cell_ptr: I64
-    cell_rows: I64
     n_cells: int
     half_width_m: float
     ground: GroundMap
@@ -93,25 +92,26 @@ def obstacle_cloud(
     xyz, keep = xyz[:n], keep[:n]
     ground = fit_ground(xyz, max_range_m)
     height = xyz[:, 2] - ground.at(xyz[:, :2])
-    above = np.flatnonzero((height > min_height_m) & (height < max_height_m))
-    xyz, height, keep = xyz[above], height[above], keep[above]
-    time = (points.timestamp_ns[keep] - reference_ns).astype(np.float64)
-    key = _voxel_key(xyz, max_range_m)
-    order = np.argsort(key, kind="stable")
-    lidar_xy = se3.apply(level, points.origin_world)[:, :2] if len(points.origin_world) else np.zeros((1, 2))
-    voxel_xyz, voxel_height, voxel_time, count, lidar = _reduce(
-        key[order], order, xyz, height, time, points.lidar[keep].astype(np.int64)
-    )
     n_cells = int(np.ceil(2 * max_range_m / GRID_M))
-    cell_ptr, cell_rows = _bin(voxel_xyz, max_range_m, n_cells)
+    voxels, cell_ptr = _voxelize(
+        xyz,
+        height,
+        (points.timestamp_ns - reference_ns).astype(np.float64),
+        points.lidar.astype(np.int64),
+        keep,
+        se3.apply(level, points.origin_world.reshape(-1, 3)),
+        min_height_m,
+        max_height_m,
+        n_cells,
+        max_range_m,
+    )
     return ObstacleCloud(
-        xyz_m=voxel_xyz,
-        height_m=voxel_height,
-        time_ns=voxel_time,
-        n_points=count,
-        lidar_xy_m=lidar_xy[lidar],
+        xyz_m=np.ascontiguousarray(voxels[:, :3]),
+        height_m=np.ascontiguousarray(voxels[:, 3]),
+        time_ns=np.ascontiguousarray(voxels[:, 4]),
+        lidar_xy_m=np.ascontiguousarray(voxels[:, 5:7]),
+        n_points=np.ascontiguousarray(voxels[:, 7]),
         cell_ptr=cell_ptr,
-        cell_rows=cell_rows,
         n_cells=n_cells,
         half_width_m=max_range_m,
         ground=ground,
@@ -139,61 +139,78 @@ def _to_level(
     return n, dropped
 
 
-def _voxel_key(xyz: F64, half: float) -> I64:
-    i = np.floor((xyz[:, 0] + half) / VOXEL_XY_M).astype(np.int64)
-    j = np.floor((xyz[:, 1] + half) / VOXEL_XY_M).astype(np.int64)
-    k = np.floor((xyz[:, 2] + half) / VOXEL_Z_M).astype(np.int64)
-    return (i << 40) | (j << 20) | k
-
-
 @kernel
-def _reduce(
-    key: I64, order: I64, xyz: F64, height: F64, time: F64, lidar: I64
-) -> tuple[F64, F64, F64, F64, I64]:
-    n = 0
-    for p in range(len(key)):
-        if p == 0 or key[p] != key[p - 1]:
-            n += 1
-    out_xyz = np.zeros((n, 3))
-    out_height = np.zeros(n)
-    out_time = np.zeros(n)
-    count = np.zeros(n)
-    votes = np.zeros((n, 8))
-    out_lidar = np.zeros(n, dtype=np.int64)
-    v = -1
-    for p in range(len(key)):
-        if p == 0 or key[p] != key[p - 1]:
-            v += 1
-        q = order[p]
-        for a in range(3):
-            out_xyz[v, a] += xyz[q, a]
-        out_height[v] += height[q]
-        out_time[v] += time[q]
-        count[v] += 1.0
-        votes[v, min(lidar[q], 7)] += 1.0
-    for v in range(n):
-        for a in range(3):
-            out_xyz[v, a] /= count[v]
-        out_height[v] /= count[v]
-        out_time[v] /= count[v]
-        out_lidar[v] = np.argmax(votes[v])
-    return out_xyz, out_height, out_time, count, out_lidar
+def _voxelize(
+    xyz: F64,
+    height: F64,
+    time_ns: F64,
+    lidar: I64,
+    source: I64,
+    origin: F64,
+    min_height: float,
+    max_height: float,
+    n_cells: int,
+    half: float,
+) -> tuple[F64, I64]:
+    """Voxels (V, 8: x y z, height, time, lidar's x y, number of points) by cell, and the first of each cell.
 
-
-@kernel
-def _bin(xyz: F64, half: float, n_cells: int) -> tuple[I64, I64]:
-    ptr = np.zeros(n_cells * n_cells + 1, dtype=np.int64)
-    cell = np.empty(len(xyz), dtype=np.int64)
-    for v in range(len(xyz)):
-        i = min(max(int((xyz[v, 0] + half) / GRID_M), 0), n_cells - 1)
-        j = min(max(int((xyz[v, 1] + half) / GRID_M), 0), n_cells - 1)
-        cell[v] = i * n_cells + j
-        ptr[cell[v] + 1] += 1
+    Args:
+        xyz, height: (P, ...) points; those between ``min_height`` and ``max_height`` count.
+        time_ns, lidar: of all points of the sweep; ``source`` (P,) says which of them each point is.
+        origin: (L, 3) where the lidars stood.
+    """
+    n = len(xyz)
+    cell = np.full(n, -1, dtype=np.int32)
+    start = np.zeros(n_cells * n_cells + 1, dtype=np.int64)
+    for p in range(n):
+        if min_height < height[p] < max_height:
+            i = min(max(int((xyz[p, 0] + half) / GRID_M), 0), n_cells - 1)
+            j = min(max(int((xyz[p, 1] + half) / GRID_M), 0), n_cells - 1)
+            cell[p] = i * n_cells + j
+            start[cell[p] + 1] += 1
     for c in range(n_cells * n_cells):
-        ptr[c + 1] += ptr[c]
-    rows = np.empty(len(xyz), dtype=np.int64)
-    fill = ptr[:-1].copy()
-    for v in range(len(xyz)):
-        rows[fill[cell[v]]] = v
-        fill[cell[v]] += 1
-    return ptr, rows
+        start[c + 1] += start[c]
+    by_cell = np.empty(start[-1], dtype=np.int64)
+    fill = start[:-1].copy()
+    for p in range(n):
+        if cell[p] >= 0:
+            by_cell[fill[cell[p]]] = p
+            fill[cell[p]] += 1
+    per_side = int(np.ceil(GRID_M / VOXEL_XY_M))
+    layers = int(np.ceil((max_height - min_height) / VOXEL_Z_M))
+    slot = np.full(per_side * per_side * layers, -1, dtype=np.int64)
+    out = np.zeros((start[-1], 8))
+    cell_ptr = np.zeros(n_cells * n_cells + 1, dtype=np.int64)
+    m = 0
+    for c in range(n_cells * n_cells):
+        low, high = start[c], start[c + 1]
+        if low < high:
+            x0, y0 = (c // n_cells) * GRID_M - half, (c % n_cells) * GRID_M - half
+            keys = np.empty(high - low, dtype=np.int64)
+            for k in range(high - low):
+                p = by_cell[low + k]
+                a = min(int((xyz[p, 0] - x0) / VOXEL_XY_M), per_side - 1)
+                b = min(int((xyz[p, 1] - y0) / VOXEL_XY_M), per_side - 1)
+                keys[k] = (a * per_side + b) * layers + int((height[p] - min_height) / VOXEL_Z_M)
+                slot[keys[k]] = 0
+            for key in np.sort(keys):
+                if slot[key] == 0:
+                    slot[key] = m + 1
+                    m += 1
+            for k in range(high - low):
+                p = by_cell[low + k]
+                row, q = out[slot[keys[k]] - 1], source[p]
+                for axis in range(3):
+                    row[axis] += xyz[p, axis]
+                row[3] += height[p]
+                row[4] += time_ns[q]
+                row[5] += origin[lidar[q], 0]
+                row[6] += origin[lidar[q], 1]
+                row[7] += 1.0
+            for key in keys:
+                slot[key] = -1
+        cell_ptr[c + 1] = m
+    for v in range(m):
+        for column in range(7):
+            out[v, column] /= out[v, 7]
+    return out[:m], cell_ptr

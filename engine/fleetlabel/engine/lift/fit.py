@@ -12,11 +12,23 @@ from typing import NamedTuple
 
 import numpy as np
 
+from fleetlabel.engine.lift.columns import (
+    CUT_LEFT,
+    CUT_RIGHT,
+    DIR_X,
+    DIR_Y,
+    EYE_X,
+    EYE_Y,
+    LEFT,
+    RIGHT,
+    SIGMA_LEFT,
+    SIGMA_RIGHT,
+)
 from fleetlabel.geometry.arrays import F64, I64
 from fleetlabel.geometry.compiled import kernel
 
 N_HEADINGS = 30
-MAX_POINTS = 80
+MAX_POINTS = 100
 EFFECTIVE_POINTS = 40.0  # neighbouring points tell the same story: more than these do not outweigh the rest
 SIGMA_OUT_M = 0.10
 SIGMA_IN_M = 0.15
@@ -32,10 +44,6 @@ EGO_HEADING_WEIGHT = (
     2.0  # of the expectation that traffic is parallel or across; outweighed by a dozen points
 )
 
-# Columns of a silhouette row: camera x, y; unit direction of the box's middle; angles of its left and right edge
-# from there (left positive); their standard deviations; left and right edge cut by the picture's border.
-EYE_X, EYE_Y, DIR_X, DIR_Y, LEFT, RIGHT, SIGMA_LEFT, SIGMA_RIGHT, CUT_LEFT, CUT_RIGHT = range(10)
-
 # A cuboid seen from above is (5,): u_low, u_high, v_low, v_high along the axes turned by heading; heading.
 
 
@@ -44,7 +52,7 @@ class Evidence(NamedTuple):
 
     Attributes:
         lidar: (2,) where the points were seen from, level frame.
-        silhouettes: (S, 10) see the column names above.
+        silhouettes: (S, 10) see columns.py.
         size: (4, 2) mean, standard deviation, least and greatest of length and width.
         cap_in: most that a point inside can cost.
     """
@@ -256,10 +264,18 @@ def _turn(box: F64, angle: float, lidar: F64) -> None:
 
 @kernel
 def _trimmed(values: F64) -> tuple[float, float]:
-    """Extent of values without the outermost 2 % on either side."""
-    ordered = np.sort(values)
-    cut = int(0.02 * len(ordered))
-    return ordered[cut], ordered[len(ordered) - 1 - cut]
+    """Extent of values; of 50 and more, the outermost on either side does not count."""
+    low, next_low, high, next_high = np.inf, np.inf, -np.inf, -np.inf
+    for value in values:
+        if value < low:
+            low, next_low = value, low
+        elif value < next_low:
+            next_low = value
+        if value > high:
+            high, next_high = value, high
+        elif value > next_high:
+            next_high = value
+    return (next_low, next_high) if len(values) >= 50 else (low, high)
 
 
 @kernel

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fleetlabel.engine.lift import objects
-from fleetlabel.engine.lift.assignment import choose
+from fleetlabel.engine.lift import columns, objects
 from fleetlabel.engine.lift.cloud import GRID_M, ObstacleCloud, level_from_world, obstacle_cloud
 from fleetlabel.engine.lift.frustum import (
     Frusta,
@@ -22,7 +21,6 @@ from fleetlabel.engine.lift.inputs import CameraView, LidarPoints
 from fleetlabel.engine.lift.merge import Merged, merge
 from fleetlabel.engine.lift.priors import PRIORS, PriorTable, SizePrior, prior_table
 from fleetlabel.engine.lift.result import LiftedBoxes
-from fleetlabel.engine.lift.selection import N_CANDIDATES
 from fleetlabel.geometry import quaternion, se3
 from fleetlabel.geometry.arrays import F64, I64, Bool
 from fleetlabel.geometry.yaw import wrap, wrap_half
@@ -79,9 +77,7 @@ def lift_frame(
     frusta = build_frusta(
         cloud, list(views), [_usable(view, table, config) for view in views], level, FRUSTUM_MARGIN
     )
-    fitted, against = choose(
-        _candidates(cloud, frusta, table), frusta, table.group[table.row[frusta.class_id]]
-    )
+    fitted, against = _objects(cloud, frusta, table)
     merged = merge(fitted, against, frusta, table, config.min_points)
     return _boxes(cloud, frusta, fitted, merged, table, level, timestamp_ns)
 
@@ -95,9 +91,9 @@ def _usable(view: CameraView, table: PriorTable, config: LiftConfig) -> Bool:
     return usable
 
 
-def _candidates(cloud: ObstacleCloud, frusta: Frusta, table: PriorTable) -> F64:
+def _objects(cloud: ObstacleCloud, frusta: Frusta, table: PriorTable) -> tuple[F64, F64]:
+    """The object (D, N_COLUMNS) of each detection, and what speaks against it, (D,)."""
     prior = table.row[frusta.class_id]
-    out = np.zeros((len(frusta), N_CANDIDATES, objects.N_COLUMNS))
     voxels = objects.Voxels(
         xyz=cloud.xyz_m,
         height=cloud.height_m,
@@ -105,7 +101,6 @@ def _candidates(cloud: ObstacleCloud, frusta: Frusta, table: PriorTable) -> F64:
         time_ns=cloud.time_ns,
         lidar_xy=cloud.lidar_xy_m,
         cell_ptr=cloud.cell_ptr,
-        cell_rows=cloud.cell_rows,
         n_cells=cloud.n_cells,
         half_width=cloud.half_width_m,
         cell_m=GRID_M,
@@ -119,10 +114,14 @@ def _candidates(cloud: ObstacleCloud, frusta: Frusta, table: PriorTable) -> F64:
         silhouettes=silhouettes(frusta),
         range_expected=range_from_height(frusta, table.mean_m[prior, 2]),
         contact_range=range_from_contact(frusta, cloud.ground),
+        camera=frusta.view,
+        group=table.group[prior],
+        xyxy_px=frusta.xyxy_px,
     )
     sizes = objects.Sizes(table.mean_m, table.sigma_m, table.min_m, table.max_m, table.axial)
-    objects.lift_detections(voxels, sight, sizes, prior, out)
-    return out
+    surest_first = np.argsort(-frusta.score, kind="stable")
+    taken, against = objects.lift_detections(voxels, sight, sizes, prior, surest_first)
+    return taken, against
 
 
 def _boxes(
@@ -137,22 +136,22 @@ def _boxes(
     """Cuboids in the world of the merged objects."""
     rows = fitted[merged.row]
     prior = table.row[merged.class_id]
-    height = object_heights(rows[:, objects.TOP], table, prior)
-    road = cloud.ground.at(rows[:, [objects.X, objects.Y]])
-    center = np.column_stack([rows[:, [objects.X, objects.Y]], road + 0.5 * height])
+    height = object_heights(rows[:, columns.TOP], table, prior)
+    road = cloud.ground.at(rows[:, [columns.X, columns.Y]])
+    center = np.column_stack([rows[:, [columns.X, columns.Y]], road + 0.5 * height])
     world_from_level = se3.invert(level)
     # Either end may be the front: the half turn that looks along the ego vehicle's direction is the better guess.
-    yaw = wrap(wrap_half(rows[:, objects.YAW]) + np.arctan2(world_from_level[1, 0], world_from_level[0, 0]))
+    yaw = wrap(wrap_half(rows[:, columns.YAW]) + np.arctan2(world_from_level[1, 0], world_from_level[0, 0]))
     return LiftedBoxes(
         center_m=se3.apply(world_from_level, center),
-        size_lwh_m=np.column_stack([rows[:, [objects.LENGTH, objects.WIDTH]], height]),
+        size_lwh_m=np.column_stack([rows[:, [columns.LENGTH, columns.WIDTH]], height]),
         yaw_rad=yaw,
         q_wxyz=quaternion.from_yaw(yaw),
         class_id=merged.class_id.astype(np.int16),
         score=merged.score,
         quality=merged.quality,
-        n_points=np.rint(rows[:, objects.POINTS]).astype(np.int64),
-        timestamp_ns=timestamp_ns + np.rint(rows[:, objects.TIME]).astype(np.int64),
+        n_points=np.rint(rows[:, columns.POINTS]).astype(np.int64),
+        timestamp_ns=timestamp_ns + np.rint(rows[:, columns.TIME]).astype(np.int64),
         view=frusta.view[merged.row],
         detection=frusta.detection[merged.row],
         merged_ptr=merged.member_ptr,

@@ -14,6 +14,7 @@ from fleetlabel.geometry.arrays import F64, I64, Bool
 from fleetlabel.geometry.compiled import kernel
 from fleetlabel.model.cameras import CameraModel
 
+N_COLUMNS = 64
 SIDE_SIGMA = 0.05  # of the box's width: how exactly detectors draw sides
 SIDE_SIGMA_RAD = 0.002
 BORDER = (
@@ -101,7 +102,7 @@ def _one_view(
     n = _in_field(cloud.xyz_m, camera_from_level, _cos_half_field(view.camera), points, seen)
     uv_px, valid = view.camera.project(points[:n])
     uv_px, seen = uv_px[valid], seen[:n][valid]
-    ptr, inside, uv = _inside_boxes(uv_px, seen, xyxy, margin)
+    ptr, inside, uv = _inside_boxes(uv_px, seen, xyxy, margin, float(view.camera.width_px))
     level_from_camera = se3.invert(camera_from_level)
     middle = 0.5 * (xyxy[:, :2] + xyxy[:, 2:])
     edges = {
@@ -159,33 +160,53 @@ def _in_field(xyz: F64, camera_from_level: F64, cos_limit: float, out: F64, seen
 
 
 @kernel
-def _inside_boxes(uv_px: F64, seen: I64, xyxy: F64, margin: float) -> tuple[I64, I64, F64]:
-    n_boxes = len(xyxy)
-    ptr = np.zeros(n_boxes + 1, dtype=np.int64)
+def _inside_boxes(uv_px: F64, seen: I64, xyxy: F64, margin: float, width_px: float) -> tuple[I64, I64, F64]:
+    """Voxels in each box grown by ``margin``, and their places in it; compressed rows."""
+    order, first = _by_column(uv_px, width_px)
+    ptr = np.zeros(len(xyxy) + 1, dtype=np.int64)
     rows = np.empty(0, dtype=np.int64)
     uv = np.empty((0, 2))
-    for fill in range(2):
+    for fill in range(2):  # counts, then writes
         if fill == 1:
-            for b in range(n_boxes):
-                ptr[b + 1] += ptr[b]
-            rows = np.empty(ptr[n_boxes], dtype=np.int64)
-            uv = np.empty((ptr[n_boxes], 2))
-        for b in range(n_boxes):
+            rows, uv = np.empty(ptr[-1], dtype=np.int64), np.empty((ptr[-1], 2))
+        at = 0
+        for b in range(len(xyxy)):
             width, height = xyxy[b, 2] - xyxy[b, 0], xyxy[b, 3] - xyxy[b, 1]
-            if not (width > 0.0 and height > 0.0):
-                continue
-            at = ptr[b]
-            for p in range(len(seen)):
+            low = first[_column(xyxy[b, 0] - margin * width, width_px)]
+            high = first[_column(xyxy[b, 2] + margin * width, width_px) + 1]
+            for k in range(low, high):
+                p = order[k]
                 u = (uv_px[p, 0] - xyxy[b, 0]) / width
                 v = (uv_px[p, 1] - xyxy[b, 1]) / height
                 if -margin <= u <= 1.0 + margin and -margin <= v <= 1.0 + margin:
-                    if fill == 0:
-                        ptr[b + 1] += 1
-                    else:
-                        rows[at] = seen[p]
-                        uv[at, 0], uv[at, 1] = u, v
-                        at += 1
+                    if fill == 1:
+                        rows[at], uv[at, 0], uv[at, 1] = seen[p], u, v
+                    at += 1
+            ptr[b + 1] = at
     return ptr, rows, uv
+
+
+@kernel
+def _column(u_px: float, width_px: float) -> int:
+    """Column of the picture, of N_COLUMNS; what lies beside it belongs to the outermost."""
+    return int(min(max(u_px / width_px, 0.0), 0.999999) * N_COLUMNS)
+
+
+@kernel
+def _by_column(uv_px: F64, width_px: float) -> tuple[I64, I64]:
+    """Pixels sorted by column (N,), stable, and the first of each column."""
+    first = np.zeros(N_COLUMNS + 1, dtype=np.int64)
+    for p in range(len(uv_px)):
+        first[_column(uv_px[p, 0], width_px) + 1] += 1
+    for c in range(N_COLUMNS):
+        first[c + 1] += first[c]
+    at = first[:-1].copy()
+    order = np.empty(len(uv_px), dtype=np.int64)
+    for p in range(len(uv_px)):
+        c = _column(uv_px[p, 0], width_px)
+        order[at[c]] = p
+        at[c] += 1
+    return order, first
 
 
 def silhouettes(frusta: Frusta) -> F64:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fleetlabel.engine.lift import objects
+from fleetlabel.engine.lift import columns
 from fleetlabel.engine.lift.assignment import as_boxes
 from fleetlabel.engine.lift.frustum import Frusta
 from fleetlabel.engine.lift.priors import PERSON, PriorTable
@@ -44,7 +44,7 @@ def merge(fitted: F64, against: F64, frusta: Frusta, table: PriorTable, min_poin
     """Objects of the fitted rows (D, N_COLUMNS); ``against`` (D,) is what speaks against each fit."""
     quality = fit_quality(fitted, against)
     value = frusta.score * quality
-    valid = (fitted[:, objects.POINTS] >= min_points) & np.isfinite(against)
+    valid = (fitted[:, columns.POINTS] >= min_points) & np.isfinite(against)
     order = np.argsort(-value, kind="stable")
     order = order[valid[order]]
     owner = _objects(as_boxes(fitted), table.group[table.row[frusta.class_id]], order)
@@ -72,7 +72,7 @@ def fit_quality(fitted: F64, against: F64) -> F64:
 
     A few points prove little, so few points lower it as well.
     """
-    support = fitted[:, objects.POINTS] / (fitted[:, objects.POINTS] + 4.0)
+    support = fitted[:, columns.POINTS] / (fitted[:, columns.POINTS] + 4.0)
     return np.where(np.isfinite(against), support / (1.0 + np.exp((against - MIDDLING) / SPREAD)), 0.0)
 
 

@@ -6,6 +6,27 @@ from typing import NamedTuple
 
 import numpy as np
 
+from fleetlabel.engine.lift.assignment import claims, least_objection, objection
+from fleetlabel.engine.lift.columns import (
+    COST,
+    CREDIT,
+    CUT_BOTTOM,
+    CUT_TOP,
+    LENGTH,
+    N_COLUMNS,
+    OFF_BOTTOM,
+    OFF_TOP,
+    POINTS,
+    RANGE,
+    SLOPE_BOTTOM,
+    SLOPE_TOP,
+    TIME,
+    TOP,
+    WIDTH,
+    YAW,
+    X,
+    Y,
+)
 from fleetlabel.engine.lift.fit import (
     CAP_IN_FIT,
     CAP_IN_JUDGE,
@@ -19,20 +40,12 @@ from fleetlabel.engine.lift.selection import cluster, rank_clusters
 from fleetlabel.geometry.arrays import F64, I64
 from fleetlabel.geometry.compiled import kernel
 
-# Columns of a result row.
-X, Y, YAW, LENGTH, WIDTH, TOP, POINTS, COST, CREDIT, TIME, RANGE, OFF_TOP, OFF_BOTTOM = range(13)
-N_COLUMNS = 13
-# Columns of a detection's upper and lower edge: slopes of the rays, and whether the picture's border cuts it.
-SLOPE_TOP, SLOPE_BOTTOM, CUT_TOP, CUT_BOTTOM = range(4)
-
 GROW_M = 0.35  # how far beyond a first fit more of the object is looked for
 SAME_TIME_NS = 25e6
 WALL_REACH_M = 1.2
 WALL_BIN_M = 0.2
 N_END_BINS = 5
 WALL_COST = 40.0
-N_REFINED = 2  # of the cuboids to start from
-WORTH_A_FIT = 0.15  # least credit of a candidate, relative to the best one's
 
 
 class Voxels(NamedTuple):
@@ -44,7 +57,6 @@ class Voxels(NamedTuple):
     time_ns: F64
     lidar_xy: F64
     cell_ptr: I64
-    cell_rows: I64
     n_cells: int
     half_width: float
     cell_m: float
@@ -56,9 +68,9 @@ class Sight(NamedTuple):
     Attributes:
         ptr, rows, uv: voxels in each box, and their place in it.
         eye: (D, 3) camera.
-        edges: (D, 4) see the column names above.
-        silhouettes: (D, 10) see fit.py.
+        edges, silhouettes: (D, 4) and (D, 10) see columns.py.
         range_expected, contact_range: (D,) see selection.py.
+        camera, group, xyxy_px: (D, ...) who competes with whom, and their boxes in the picture.
     """
 
     ptr: I64
@@ -69,6 +81,9 @@ class Sight(NamedTuple):
     silhouettes: F64
     range_expected: F64
     contact_range: F64
+    camera: I64
+    group: I64
+    xyxy_px: F64
 
 
 class Sizes(NamedTuple):
@@ -82,51 +97,76 @@ class Sizes(NamedTuple):
 
 
 @kernel
-def lift_detections(voxels: Voxels, sight: Sight, sizes: Sizes, prior_row: I64, out: F64) -> None:
-    """Fills result rows ``out`` (D, N_CANDIDATES, N_COLUMNS); POINTS stays 0 where there is no candidate.
+def lift_detections(
+    voxels: Voxels, sight: Sight, sizes: Sizes, prior_row: I64, order: I64
+) -> tuple[F64, F64]:
+    """Objects (D, N_COLUMNS), one per detection, and what speaks against each, (D,): infinite where there is none.
 
     Args:
         prior_row: (D,) row of ``sizes`` that holds for each detection.
+        order: (D,) in which detections choose.
     """
     mark = np.zeros(len(voxels.xyz), dtype=np.int64)
-    for d in range(len(prior_row)):
+    scratch = np.empty((4, 16, 2))
+    taken = np.zeros((len(order), N_COLUMNS))
+    taken[:, COST] = np.inf
+    against = np.full(len(order), np.inf)
+    row = np.zeros(N_COLUMNS)
+    for turn in range(len(order)):
+        d = order[turn]
         k = prior_row[d]
-        inside = sight.rows[sight.ptr[d] : sight.ptr[d + 1]]
-        use = np.flatnonzero(voxels.height[inside] <= sizes.high[k, 2] + 0.2)
-        if len(use) == 0:
-            continue
-        rows = inside[use]
-        eye = sight.eye[d]
-        xyz = voxels.xyz[rows]
-        distance = np.median(np.sqrt((xyz[:, 0] - eye[0]) ** 2 + (xyz[:, 1] - eye[1]) ** 2))
-        link = 0.25 + 0.006 * distance
-        labels, n_clusters = cluster(xyz, link)
-        best, credit = rank_clusters(
-            xyz,
-            voxels.height[rows],
-            sight.uv[sight.ptr[d] + use],
-            voxels.n_points[rows],
-            labels,
-            n_clusters,
-            eye,
-            sight.range_expected[d],
-            sight.contact_range[d],
-            sizes.high[k],
-            sizes.mean[k],
-        )
+        rows, labels, best, credit = _candidates(voxels, sight, sizes, d, k)
+        least = np.inf
         for c in range(len(best)):
-            if credit[c] < WORTH_A_FIT * credit[0] or credit[c] <= 0.0:
+            # Clusters come by falling credit: once the best object beats what the next can reach, it is chosen.
+            if credit[c] <= 0.0 or least <= least_objection(credit[c]):
                 break
-            row = out[d, c]
             member = rows[labels == best[c]]
             road = np.mean(voxels.xyz[member, 2] - voxels.height[member])
+            row[:] = 0.0
             if sizes.axial[k] > 0:
                 _fit_vehicle(voxels, sight, sizes, member, mark, road, d, k, row)
             else:
                 _place_person(voxels, member, sizes.mean[k], row)
+            eye = sight.eye[d]
             row[CREDIT] = credit[c]
             row[RANGE] = max(np.sqrt((row[X] - eye[0]) ** 2 + (row[Y] - eye[1]) ** 2), 0.1)
             _compare_edges(road, eye, sight.edges[d], row)
+            total = objection(row)
+            claimed = claims(row, d, taken, order[:turn], sight.camera, sight.group, sight.xyxy_px, scratch)
+            if total + claimed < least:
+                least = total + claimed
+                against[d] = total
+                taken[d] = row
+    return taken, against
+
+
+@kernel
+def _candidates(voxels: Voxels, sight: Sight, sizes: Sizes, d: int, k: int) -> tuple[I64, I64, I64, F64]:
+    """Voxels of a detection (N,), their clusters (N,), and the best clusters (K,) with their credit (K,)."""
+    inside = sight.rows[sight.ptr[d] : sight.ptr[d + 1]]
+    use = np.flatnonzero(voxels.height[inside] <= sizes.high[k, 2] + 0.2)
+    rows = inside[use]
+    if len(rows) == 0:
+        return rows, rows, rows, np.empty(0)
+    eye = sight.eye[d]
+    xyz = voxels.xyz[rows]
+    distance = np.median(np.sqrt((xyz[:, 0] - eye[0]) ** 2 + (xyz[:, 1] - eye[1]) ** 2))
+    labels, n_clusters = cluster(xyz, 0.25 + 0.006 * distance)
+    best, credit = rank_clusters(
+        xyz,
+        voxels.height[rows],
+        sight.uv[sight.ptr[d] + use],
+        voxels.n_points[rows],
+        labels,
+        n_clusters,
+        eye,
+        sight.range_expected[d],
+        sight.contact_range[d],
+        sizes.high[k],
+        sizes.mean[k],
+    )
+    return rows, labels, best, credit
 
 
 @kernel
@@ -152,27 +192,18 @@ def _fit_vehicle(
     second = boxes[0].copy()
     own = _of_one_time(
         voxels,
-        np.unique(
-            np.concatenate(
-                (_within(voxels, first, GROW_M, ceiling), _within(voxels, second, GROW_M, ceiling))
-            )
-        ),
+        _union(_within(voxels, first, GROW_M, ceiling), _within(voxels, second, GROW_M, ceiling), mark),
     )
     if len(own) == 0:
         own = member
     points = seen_from_above(voxels.xyz, own)
-    boxes, _ = suggest(points, evidence)
-    starts = np.empty((4, 5))
-    starts[0], starts[1], starts[2], starts[3] = boxes[0], boxes[1], first, second
-    values = np.empty(4)
-    for start in range(4):
-        values[start] = cuboid_cost(starts[start], points, evidence, np.inf)
-    best, cost = first, np.inf
-    for start in np.argsort(values)[:N_REFINED]:
-        box = starts[start].copy()
-        value = refine(box, points, evidence, 0.2, 0.03)
+    boxes, costs = suggest(points, evidence)
+    best, cost = boxes[0].copy(), costs[0]
+    for start in (first, second):
+        value = cuboid_cost(start, points, evidence, cost)
         if value < cost:
-            best, cost = box, value
+            best, cost = start, value
+    refine(best, points, evidence, 0.2, 0.03)
     own = _of_one_time(voxels, _within(voxels, best, GROW_M, ceiling))
     if len(own) == 0:
         own = member
@@ -245,6 +276,15 @@ def _of_one_time(voxels: Voxels, rows: I64) -> I64:
 
 
 @kernel
+def _union(a: I64, b: I64, mark: I64) -> I64:
+    """Rows in either; ``mark`` is zero everywhere before and after."""
+    mark[a] = 1
+    out = np.concatenate((a, b[mark[b] == 0]))
+    mark[a] = 0
+    return out
+
+
+@kernel
 def _connected(voxels: Voxels, member: I64, mark: I64, reach: float, ceiling: float) -> I64:
     """A cluster and what it touches outside the detection's box, within ``reach`` of the cluster's middle."""
     x, y = np.median(voxels.xyz[member, 0]), np.median(voxels.xyz[member, 1])
@@ -264,7 +304,7 @@ def _connected(voxels: Voxels, member: I64, mark: I64, reach: float, ceiling: fl
 
 @kernel
 def _within(voxels: Voxels, box: F64, margin: float, ceiling: float) -> I64:
-    """Voxels in a cuboid grown by ``margin``, ascending."""
+    """Voxels in a cuboid grown by ``margin``."""
     c, s = np.cos(box[4]), np.sin(box[4])
     u, v = 0.5 * (box[0] + box[1]), 0.5 * (box[2] + box[3])
     x, y = c * u - s * v, s * u + c * v
@@ -281,8 +321,7 @@ def _within(voxels: Voxels, box: F64, margin: float, ceiling: float) -> I64:
     found = np.empty(size, dtype=np.int64)
     n = 0
     for i in range(i0, i1 + 1):
-        for k in range(voxels.cell_ptr[i * n_cells + j0], voxels.cell_ptr[i * n_cells + j1 + 1]):
-            p = voxels.cell_rows[k]
+        for p in range(voxels.cell_ptr[i * n_cells + j0], voxels.cell_ptr[i * n_cells + j1 + 1]):
             dx, dy = voxels.xyz[p, 0] - x, voxels.xyz[p, 1] - y
             if (
                 abs(c * dx + s * dy) <= reach_u
@@ -291,7 +330,7 @@ def _within(voxels: Voxels, box: F64, margin: float, ceiling: float) -> I64:
             ):
                 found[n] = p
                 n += 1
-    return np.sort(found[:n])
+    return found[:n]
 
 
 @kernel

@@ -20,9 +20,10 @@ RANGE_SIGMA = (
 
 @kernel
 def cluster(xy: F64, link_m: float) -> tuple[I64, int]:
-    """Labels (N,) of points (N, 2) joined through gaps up to about ``link_m``, and their number.
+    """Labels (N,) of points (N, 2 or more; x and y count) joined through gaps up to ``link_m``, and their number.
 
-    Points are put into cells of half the link; occupied cells at most two apart are joined (union-find).
+    Points are put into cells of half the link; occupied cells at most two apart are joined (union-find), so that
+    gaps below half the link always join, and gaps above one and a half never do.
     """
     n = len(xy)
     labels = np.empty(n, dtype=np.int64)
@@ -30,51 +31,45 @@ def cluster(xy: F64, link_m: float) -> tuple[I64, int]:
         return labels, 0
     size = 0.5 * link_m
     x0, y0 = xy[:, 0].min(), xy[:, 1].min()
-    key = np.empty(n, dtype=np.int64)
-    for p in range(n):
-        key[p] = int((xy[p, 0] - x0) / size) * 1048576 + int((xy[p, 1] - y0) / size)
-    order = np.argsort(key)
+    n_columns = int((xy[:, 1].max() - y0) / size) + 5  # two empty cells on either side
+    n_rows = int((xy[:, 0].max() - x0) / size) + 5
+    cell_at = np.full(n_rows * n_columns, -1, dtype=np.int32)
     cells = np.empty(n, dtype=np.int64)
-    cell_of = np.empty(n, dtype=np.int64)
     m = 0
-    for k in range(n):
-        p = order[k]
-        if m == 0 or key[p] != cells[m - 1]:
-            cells[m] = key[p]
+    for p in range(n):
+        at = (int((xy[p, 0] - x0) / size) + 2) * n_columns + int((xy[p, 1] - y0) / size) + 2
+        if cell_at[at] < 0:
+            cell_at[at] = m
+            cells[m] = at
             m += 1
-        cell_of[p] = m - 1
+        labels[p] = cell_at[at]
     parent = np.arange(m)
     for c in range(m):
         for di in range(3):
-            # Cells of one column are adjacent keys: one search per column, then a short walk.
-            low = cells[c] + di * 1048576 - 2 if di > 0 else cells[c] + 1
-            high = cells[c] + di * 1048576 + 2
-            k = np.searchsorted(cells[:m], low)
-            while k < m and cells[k] <= high:
-                if not (di == 2 and abs(cells[k] - cells[c] - 2 * 1048576) == 2):
-                    a, b = c, k
-                    while parent[a] != a:
-                        parent[a] = parent[parent[a]]
-                        a = parent[a]
-                    while parent[b] != b:
-                        parent[b] = parent[parent[b]]
-                        b = parent[b]
-                    if a != b:
-                        parent[max(a, b)] = min(a, b)
-                k += 1
+            for dj in range(-2 if di > 0 else 1, 3):
+                other = cell_at[cells[c] + di * n_columns + dj]
+                if other >= 0 and not (di == 2 and abs(dj) == 2):
+                    a, b = _root(parent, c), _root(parent, other)
+                    parent[max(a, b)] = min(a, b)
     name = np.full(m, -1, dtype=np.int64)
     count = 0
     for c in range(m):
-        a = c
-        while parent[a] != a:
-            a = parent[a]
+        a = _root(parent, c)
         if name[a] < 0:
             name[a] = count
             count += 1
         name[c] = name[a]
     for p in range(n):
-        labels[p] = name[cell_of[p]]
+        labels[p] = name[labels[p]]
     return labels, count
+
+
+@kernel
+def _root(parent: I64, a: int) -> int:
+    while parent[a] != a:
+        parent[a] = parent[parent[a]]
+        a = parent[a]
+    return a
 
 
 @kernel
