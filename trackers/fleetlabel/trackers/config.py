@@ -124,7 +124,7 @@ class Tracker3DConfig(TrackerConfig):
     """
 
     high_score: float = 0.4
-    low_score: float = 0.1
+    low_score: float = 0.02
     birth_score: float = 0.3
     confirm_evidence: float = 0.9
     high_gate: float = -0.5
@@ -135,6 +135,7 @@ class Tracker3DConfig(TrackerConfig):
     max_coast_s: float = 3.0
     low_coast_s: float = 0.25
     tentative_coast_s: float = 0.15
+    report_coast_s: float = 0.1
     borrow_weight: float = 0.1
     reach_m: float = 3.0
     position_std_m: float = 0.3
