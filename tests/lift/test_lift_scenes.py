@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from lift.scenes import TIME_NS, Thing, World, lift, look, nearest, scan
 
 from fleetlabel.engine.lift import CameraView, LiftedBoxes
 from fleetlabel.geometry.yaw import wrap_half
 from fleetlabel.model.ontology import CLASSES
+from lift.scenes import TIME_NS, Thing, World, lift, look, nearest, scan
 
 STREET = World(
     (
@@ -98,7 +98,7 @@ def test_boxes_of_one_picture_around_one_car_become_one_cuboid() -> None:
     (view,) = look(world, ["front"])
     twice = replace(
         view,
-        xyxy_px=np.concatenate([view.xyxy_px, view.xyxy_px + [4.0, -3.0, 6.0, 5.0]]),
+        xyxy_px=np.concatenate([view.xyxy_px, view.xyxy_px + np.array([4.0, -3.0, 6.0, 5.0])]),
         score=np.array([0.5, 0.8]),
         class_id=np.array([CLASSES.index("car"), CLASSES.index("truck")]),
     )
