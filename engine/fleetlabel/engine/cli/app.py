@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import functools
+import io
+import os
+import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from importlib.metadata import entry_points, version
+from types import FrameType
 from typing import Annotated
 
 import typer
@@ -32,6 +38,19 @@ def _root(
         raise typer.Exit(OK)
 
 
+def _telling_of_ctrl_c(command: Callable[..., None]) -> Callable[..., None]:
+    """The command with Ctrl-C as an error of ours: typer would end without a word."""
+
+    @functools.wraps(command)
+    def told(*arguments: object, **options: object) -> None:
+        try:
+            command(*arguments, **options)
+        except KeyboardInterrupt as error:
+            raise InterruptedRunError("interrupted") from error
+
+    return told
+
+
 _COMMANDS: dict[str, Callable[..., None]] = {
     "ingest": labeling.ingest,
     "prelabel": labeling.prelabel,
@@ -44,20 +63,58 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "verify": inspecting.verify,
 }
 for _name, _command in _COMMANDS.items():
-    app.command(_name)(_command)
+    app.command(_name)(_telling_of_ctrl_c(_command))
 
 
 def main() -> None:
-    """Runs the command line: a failure on purpose is one message and an exit code, never a traceback."""
+    """Runs the command line: a failure on purpose is one message and an exit code, never a traceback.
+
+    What the operating system refuses, such as a path that is too long, is told in its own words.
+    """
     for entry in entry_points(group="fleetlabel.commands"):
-        app.command(entry.name)(entry.load())
+        app.command(entry.name)(_telling_of_ctrl_c(entry.load()))
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(
+            errors="backslashreplace"
+        )  # a path that the terminal cannot spell is no failure
     try:
-        app()
+        with _stopping_cleanly():
+            app()
     except FleetLabelError as error:
-        Console(stderr=True, soft_wrap=True).print(
-            "error:", str(error), markup=False, highlight=False, style="red"
-        )
+        _complain(str(error))
         sys.exit(_exit_code(error))
+    except OSError as error:
+        what = f"cannot use {error.filename}" if error.filename else "the operating system refused"
+        _complain(f"{what}: {error.strerror or error}")
+        sys.exit(FAILED)
+
+
+def _complain(message: str) -> None:
+    Console(stderr=True, soft_wrap=True).print("error:", message, markup=False, highlight=False, style="red")
+
+
+@contextmanager
+def _stopping_cleanly() -> Iterator[None]:
+    """SIGINT and SIGTERM let what is in flight end; a second one ends at once, which loses nothing committed."""
+    stopping = False
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        nonlocal stopping
+        if stopping:
+            os._exit(INTERRUPTED)
+        stopping = True
+        with suppress(OSError):
+            os.write(
+                2, b"stopping; press Ctrl-C again to stop at once\n"
+            )  # sys.stderr may be in use just now
+        raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _exit_code(error: FleetLabelError) -> int:

@@ -15,11 +15,15 @@ from rich.text import Text
 
 from fleetlabel.engine.cli import options as opt
 from fleetlabel.engine.cli.progress import part_bar
+from fleetlabel.engine.ingest import GROUND_TRUTH
+from fleetlabel.model.errors import StoreNotFoundError
 from fleetlabel.store import SequenceStore
 from fleetlabel.store import describe as describe_store
 from fleetlabel.store import verify as verify_store
 
-Version = Annotated[str | None, typer.Option("--labels", help="Which label version. [the newest]")]
+Version = Annotated[
+    str | None, typer.Option("--labels", help="Which label version.", show_default="the newest")
+]
 
 
 class ExportFormat(StrEnum):
@@ -34,7 +38,7 @@ def info(store: opt.StoreArg, as_json: opt.Json = False) -> None:
     if as_json:
         print(json.dumps(described.to_dict(), indent=1))
         return
-    console = Console(highlight=False, soft_wrap=True)
+    console = _console()
     sensors = ", ".join(f"{sensor['name']} ({sensor['kind']})" for sensor in described.sensors)
     console.print(
         f"{described.name}: {described.frames} frames, {described.bytes_on_disk / 1e6:,.1f} MB", markup=False
@@ -94,7 +98,9 @@ def export(
     exporters = {ExportFormat.KITTI: export_kitti}
     lines = exporters[format](opened, version, out)
     if as_json:
-        print(json.dumps({"labels": version, "format": format.value, "out": str(out), "notes": lines}, indent=1))
+        print(
+            json.dumps({"labels": version, "format": format.value, "out": str(out), "notes": lines}, indent=1)
+        )
     else:
         print("\n".join(lines))
 
@@ -111,10 +117,18 @@ def evaluate(
     from fleetlabel.engine.evaluate import evaluate as evaluate_store
 
     opened = SequenceStore.open(store)
-    report = evaluate_store(opened, labels or opened.latest_labels().name, rules=rules)
+    version = labels or opened.latest_labels().name
+    if labels is None and version == GROUND_TRUTH:
+        raise StoreNotFoundError(
+            f"{store} has no labels but its ground truth; make some with `fleetlabel run`"
+        )
+    report = evaluate_store(opened, version, rules=rules)
     if as_json:
         print(json.dumps(report.to_dict(), indent=1))
     else:
-        # Tables of numbers need room: a pipe has no width of its own.
-        wide = None if sys.stdout.isatty() else 200
-        report.print(Console(highlight=False, soft_wrap=True, width=wide))
+        report.print(_console())
+
+
+def _console() -> Console:
+    """Tables of numbers need room: a pipe has no width of its own."""
+    return Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 200)

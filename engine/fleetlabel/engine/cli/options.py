@@ -29,10 +29,13 @@ Json = Annotated[bool, typer.Option("--json", help="Print one machine-readable s
 ConfigFile = Annotated[
     Path | None, typer.Option("--config", metavar="YAML", help="Settings; flags take precedence.")
 ]
-ChunkFrames = Annotated[int | None, typer.Option(help="Frames per task; labels do not depend on it. [32]")]
-Workers = Annotated[int | None, typer.Option(help="Tasks at once. [one per core]")]
+ChunkFrames = Annotated[
+    int | None, typer.Option(help="Frames per task; labels do not depend on it.", show_default="32")
+]
+Workers = Annotated[int | None, typer.Option(help="Tasks at once.", show_default="one per core")]
 LabelsName = Annotated[
-    str | None, typer.Option("--labels", help="Name of the label version. [named after the run]")
+    str | None,
+    typer.Option("--labels", help="Name of the label version.", show_default="named after the run"),
 ]
 
 Model = Annotated[

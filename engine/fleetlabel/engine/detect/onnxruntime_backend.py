@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,9 @@ from fleetlabel.model.errors import ModelFileError, UsageError
 
 if TYPE_CHECKING:
     import onnxruntime
+
+# Read when onnxruntime is first imported: since 1.32 it would report each model's use to its maker.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 _ERRORS_ONLY = 3
 _QUANTISED_OPERATORS = (b"ConvInteger", b"QLinearConv", b"DequantizeLinear")

@@ -45,6 +45,7 @@ def import_detections3d(path: Path, info: SequenceInfo) -> Boxes3D:
         UsageError: the sequence is not from KITTI, so these files' frame is unknown.
         SourceError: no file is there, or a row is malformed or of a frame that does not exist.
     """
+    calib = _calib(info)
     rows = _sorted(
         np.concatenate([_checked(file, _COLUMNS_3D, info) for file in _files(Path(path), info.name)])
     )
@@ -54,7 +55,7 @@ def import_detections3d(path: Path, info: SequenceInfo) -> Boxes3D:
     frame = rows[:, 0].astype(np.int32)
     mapping = class_map(tuple(_TYPES.values()))
     timestamp_ns = info.frame_timestamp_ns[frame]
-    world_from_rect = info.trajectory.at(timestamp_ns) @ _calib(info).ego_from_rect
+    world_from_rect = info.trajectory.at(timestamp_ns) @ calib.ego_from_rect
     center, size, q_wxyz = world_boxes(world_from_rect, rows[:, 7:10], rows[:, 10:13], rows[:, 13])
     return Boxes3D(
         class_names=mapping.class_names,
@@ -108,6 +109,8 @@ def import_detections2d(path: Path, info: SequenceInfo) -> dict[str, Boxes2D]:
 def _files(path: Path, sequence: str) -> Sequence[Path]:
     if path.is_file():
         return [path]
+    if not path.exists():
+        raise SourceError(f"{path} does not exist; give the folder of another detector's boxes")
     found = sorted([*path.glob(f"{sequence}.txt"), *path.glob(f"*/{sequence}.txt")])
     if not found:
         raise SourceError(

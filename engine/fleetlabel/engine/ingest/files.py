@@ -103,6 +103,9 @@ def numbers(fields: list[str], where: str, expected: int) -> list[float]:
         values = [float(text) for text in fields]
     except ValueError as error:
         raise SourceError(f"{where}: {error}; expected {expected} numbers") from error
-    if len(values) != expected or not np.isfinite(values).all():
-        raise SourceError(f"{where}: found {len(values)} columns, expected {expected} finite numbers")
+    if len(values) != expected:
+        raise SourceError(f"{where}: found {len(values)} columns, expected {expected} numbers")
+    if not np.isfinite(values).all():
+        column = int(np.argmin(np.isfinite(values)))
+        raise SourceError(f"{where}: column {column + 1} is {fields[column]}, expected finite numbers")
     return values

@@ -8,6 +8,7 @@ from fleetlabel.engine.ingest.kitti_tracking import KittiTracking
 from fleetlabel.engine.ingest.pandaset import PandaSet
 from fleetlabel.engine.ingest.source import SequenceSource, SourceFormat
 from fleetlabel.model.errors import SourceError, UsageError
+from fleetlabel.store.groups import read_group
 
 FORMATS: tuple[SourceFormat, ...] = (PandaSet(), KittiTracking())
 
@@ -26,6 +27,11 @@ def recognise(path: Path) -> SourceFormat:
     for candidate in FORMATS:
         if candidate.matches(path):
             return candidate
+    if "schema" in (read_group(path) or {}):
+        raise SourceError(
+            f"{path} is a store that FleetLabel made, not a drive log; give the drive, or go on with the store by "
+            "`fleetlabel prelabel`, `lift` and `track`"
+        )
     raise SourceError(_not_recognised(path))
 
 

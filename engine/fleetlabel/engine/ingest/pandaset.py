@@ -201,7 +201,11 @@ class PandaSetSequence(SequenceSource):
             ) from error
         sizes = (picture_size(picture) for picture in self._files[name].values())
         width, height = next((size for size in sizes if size is not None), _PICTURE_SIZE_PX)
-        return Sensor(name, SensorKind.CAMERA, ego_from_camera, PinholeCamera(width, height, fx, fy, cx, cy))
+        try:
+            model = PinholeCamera(width, height, fx, fy, cx, cy)
+        except SourceError as error:
+            raise SourceError(f"{path}: {error}") from error
+        return Sensor(name, SensorKind.CAMERA, ego_from_camera, model)
 
 
 def _is_sequence(path: Path) -> bool:

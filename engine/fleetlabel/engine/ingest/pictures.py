@@ -82,7 +82,7 @@ def _read(path: Path, size_px: tuple[int, int]) -> tuple[bytes, str | None]:
     try:
         data = path.read_bytes()
     except OSError as error:
-        return b"", f"{path} cannot be read: {error.strerror or error}"
+        return b"", f"{path} cannot be read ({error.strerror or error}); restore it from the original log"
     problem = picture_fault(data, size_px)
     return data, None if problem is None else f"{path} {problem}; restore it from the original log"
 

@@ -276,7 +276,7 @@ def write_kitti(
             picture = scene.picture(camera_model(), world_from_camera, time)
             path = folder / "image_02" / sequence / f"{frame:06d}.png"
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(cv2.imencode(".png", picture)[1].tobytes())
+            path.write_bytes(cv2.imencode(".png", picture[..., ::-1])[1].tobytes())
         if velodyne:
             points = se3.apply(velo_from_imu @ se3.invert(world_from_imu[frame]), scene.points_world(time))
             sweep = np.concatenate([points, np.full((len(points), 1), 0.5)], axis=1).astype("<f4")

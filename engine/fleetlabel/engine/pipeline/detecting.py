@@ -43,7 +43,11 @@ def plan_detect(store: SequenceStore, config: RunConfig, warnings: list[str]) ->
         UsageError: there are neither weights nor imported detections, or a setting does not fit the weights.
         ModelFileError: the weights cannot be used.
     """
+    if not store.info.of_kind(SensorKind.CAMERA):
+        warnings.append("there is no camera, so there will be no 2D boxes")
     if config.detections2d is not None:
+        if config.model is not None:
+            warnings.append(f"{config.model} is not used: the boxes of {config.detections2d} take its place")
         return _plan_import(store, config.detections2d, warnings)
     if config.model is None:
         raise UsageError(

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
+from fleetlabel.engine.detect import load_weights
 from fleetlabel.engine.ingest import GROUND_TRUTH, open_sequence, write_ground_truth
 from fleetlabel.engine.pipeline.config import Existing, RunConfig
 from fleetlabel.engine.pipeline.detecting import plan_detect
@@ -19,9 +21,11 @@ from fleetlabel.engine.pipeline.ingesting import plan_ingest
 from fleetlabel.engine.pipeline.labelling import plan_track
 from fleetlabel.engine.pipeline.ledger import Ledger, make_ledger
 from fleetlabel.engine.pipeline.lifting import plan_lift
-from fleetlabel.model.errors import InterruptedRunError, UsageError
+from fleetlabel.model.errors import InterruptedRunError, StoreExistsError, UsageError
+from fleetlabel.model.names import name_problem
 from fleetlabel.model.sensors import SensorKind
-from fleetlabel.store import Quarantined, SequenceStore, describe
+from fleetlabel.store import Quarantined, SampleStatus, SequenceStore, describe
+from fleetlabel.store.groups import read_group
 from fleetlabel.store.runs import latest_run
 
 
@@ -77,7 +81,7 @@ def ingest(source: Path, config: RunConfig, observer: Observer | None = None) ->
         StoreError: the store exists (unless resumed or overwritten) or cannot be written.
     """
     session = _Session.ingesting(source, config, observer)
-    with session.store.writer_lock():
+    with session.driving():
         session.ingest()
         return session.outcome()
 
@@ -90,7 +94,7 @@ def prelabel(store: Path, config: RunConfig, observer: Observer | None = None) -
         ModelFileError: the weights cannot be used.
     """
     session = _Session(SequenceStore.open(store), config, observer)
-    with session.store.writer_lock():
+    with session.driving():
         _, tasks = plan_detect(session.store, config, session.warnings)
         session.execute(tasks)
         return session.outcome()
@@ -99,7 +103,7 @@ def prelabel(store: Path, config: RunConfig, observer: Observer | None = None) -
 def lift(store: Path, config: RunConfig, observer: Observer | None = None) -> Outcome:
     """Makes cuboids of the newest 2D detections and the lidar."""
     session = _Session(SequenceStore.open(store), config, observer)
-    with session.store.writer_lock():
+    with session.driving():
         _, tasks = plan_lift(session.store, config, latest_run(session.store, "detect"), [], session.warnings)
         session.execute(tasks)
         return session.outcome()
@@ -107,11 +111,13 @@ def lift(store: Path, config: RunConfig, observer: Observer | None = None) -> Ou
 
 def track(store: Path, config: RunConfig, observer: Observer | None = None) -> Outcome:
     """Tracks the newest cuboids and the 2D detections under them, smooths the tracks, writes a label version."""
+    _check_labels_name(config)
     session = _Session(SequenceStore.open(store), config, observer)
-    with session.store.writer_lock():
+    with session.driving():
         lifted = latest_run(session.store, "lift")
         detected = latest_run(session.store, "detect")
         session.labels, tasks = plan_track(session.store, config, detected, lifted, [])
+        _refuse_taken_name(session, tasks)
         session.execute(tasks)
         return session.outcome()
 
@@ -122,16 +128,62 @@ def run(source: Path, config: RunConfig, observer: Observer | None = None) -> Ou
         raise UsageError(
             "nothing says where 2D boxes come from; give --model WEIGHTS (or --detections2d FOLDER)"
         )
+    _check_labels_name(config)
+    if config.detections2d is None and config.model is not None:
+        load_weights(config.model, trust_pickle=config.detect.trust_pickle)  # before a store is made in vain
     session = _Session.ingesting(source, config, observer)
-    with session.store.writer_lock():
+    with session.driving():
         session.ingest()
         detected, detect_tasks = plan_detect(session.store, config, session.warnings)
         lifted, lift_tasks = plan_lift(session.store, config, detected, detect_tasks, session.warnings)
         session.labels, track_tasks = plan_track(
             session.store, config, detected, lifted, [*detect_tasks, *lift_tasks]
         )
+        _refuse_taken_name(session, track_tasks)
         session.execute([*detect_tasks, *lift_tasks, *track_tasks])
         return session.outcome()
+
+
+def _check_labels_name(config: RunConfig) -> None:
+    """Complains of a name for labels now, not after hours of work.
+
+    Raises:
+        UsageError: it cannot be used.
+    """
+    if config.labels is None:
+        return
+    problem = name_problem(config.labels)
+    if config.labels == GROUND_TRUTH:
+        problem = "is that of labels that came with a drive"
+    if problem:
+        raise UsageError(
+            f"labels cannot be named {config.labels!r}: the name {problem}; choose another --labels"
+        )
+
+
+def _refuse_taken_name(session: _Session, tasks: Sequence[Task]) -> None:
+    taken = session.labels in session.store.label_versions()
+    if taken and any(task.stage == "labels" for task in tasks):
+        raise StoreExistsError(
+            f"{session.store.root} already has labels named {session.labels!r}, made with other settings; "
+            "choose another --labels"
+        )
+
+
+def _check_place(out: Path, source: Path) -> None:
+    """Nothing is written into a drive log, which is only read, nor into another store, which it would damage.
+
+    Raises:
+        UsageError: ``out`` lies in one of them.
+    """
+    place = out.resolve()
+    if place.is_relative_to(source.resolve()):
+        raise UsageError(
+            f"{out} lies in the drive log {source}, which is only read; choose an --out elsewhere"
+        )
+    for above in place.parents:
+        if "schema" in (read_group(above) or {}):
+            raise UsageError(f"{out} lies in another store, {above}; choose an --out elsewhere")
 
 
 class _Session:
@@ -157,6 +209,7 @@ class _Session:
                 "nothing says where the store goes; give --out STORE, for example --out drive.zarr"
             )
         drive = open_sequence(source, config.sequence)
+        _check_place(out, source)
         if config.existing is Existing.OVERWRITE:
             SequenceStore.remove(out)
         if config.existing is Existing.RESUME and out.exists():
@@ -180,6 +233,7 @@ class _Session:
         if truth is not None:
             self.warnings.extend(truth.notes)
             self._set_aside += [(f"labels/{GROUND_TRUTH}", entry) for entry in truth.quarantined]
+        self._tell_gaps()
         for lidar in self.store.info.of_kind(SensorKind.LIDAR):
             dropped = (
                 self.store.sensor_table(lidar.name)
@@ -192,6 +246,32 @@ class _Session:
                     f"were left out, first in frame {int(np.argmax(dropped > 0))}"
                 )
 
+    def _tell_gaps(self) -> None:
+        for sensor in self.store.info.sensors:
+            status = self.store.sensor_table(sensor.name).read(columns=("status",)).samples["status"]
+            missing = np.flatnonzero(status == SampleStatus.MISSING)
+            if len(missing):
+                self.warnings.append(
+                    f"{sensor.name}: no data in {len(missing)} of {len(status)} frames, first in frame {missing[0]}"
+                )
+
+    @contextmanager
+    def driving(self) -> Iterator[None]:
+        """This call is the store's only driver; Ctrl-C tells what is kept.
+
+        Raises:
+            InterruptedRunError: Ctrl-C.
+            StoreError: another process drives the store.
+        """
+        with self.store.writer_lock():
+            try:
+                yield
+            except KeyboardInterrupt as error:
+                raise InterruptedRunError(
+                    f"interrupted; what was finished is kept in {self.store.root}: the same command goes on "
+                    "(`run` and `ingest` with --resume)"
+                ) from error
+
     def execute(self, tasks: Sequence[Task]) -> None:
         """Runs tasks on this call's workers."""
         if not tasks:
@@ -201,13 +281,7 @@ class _Session:
         with ThreadPoolExecutor(self._config.workers, thread_name_prefix="fleetlabel") as executor:
             on_finished = self._observer.finished if self._observer else None
             in_flight = self._config.workers
-            try:
-                self._finished += execute(tasks, executor, in_flight=in_flight, on_finished=on_finished)
-            except KeyboardInterrupt as error:
-                raise InterruptedRunError(
-                    f"interrupted; what was finished is kept in {self.store.root}: "
-                    "run the same command with --resume to go on"
-                ) from error
+            self._finished += execute(tasks, executor, in_flight=in_flight, on_finished=on_finished)
 
     def outcome(self) -> Outcome:
         """What this call did; writes its ledger beside the store."""
@@ -230,6 +304,6 @@ class _Session:
             described.content_hash,
             ledger,
             path,
-            tuple(quarantined),
+            (*quarantined, *self._set_aside),
             tuple(self.warnings),
         )
