@@ -187,7 +187,9 @@ class Detector:
                 for look, size in zip(looks, sizes, strict=True)
             )
             with self._timed("decode"):
-                picture = decode_picture(jpeg, reduction=reduction_for(scale) if self.config.dct_scaling else 1)
+                picture = decode_picture(
+                    jpeg, reduction=reduction_for(scale) if self.config.dct_scaling else 1
+                )
         except DecodeError as error:
             return DetectFailure(str(error))
         prepared = _Prepared(width, height, picture.reduction)
