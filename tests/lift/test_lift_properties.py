@@ -122,6 +122,21 @@ def test_sweeps_without_use_give_no_cuboids(case: str) -> None:
     assert found.n_unsupported == sum(len(view.score) for view in look(WORLD))
 
 
+@pytest.mark.parametrize("n", [1, 2, 3, 4, 7])
+def test_handfuls_of_points_at_scattered_times_do_no_harm(n: int) -> None:
+    road, car = scan(World(())), np.array([[9.8 + 0.3 * k, 2.5 + 0.2 * k, 0.6 + 0.1 * k] for k in range(n)])
+    points = LidarPoints(
+        points_world=np.concatenate([road.points_world, car]),
+        timestamp_ns=np.concatenate([road.timestamp_ns, TIME_NS + 80_000_000 * np.arange(n)]),
+        lidar=np.zeros(len(road.points_world) + n, dtype=np.int16),
+        origin_world=road.origin_world,
+    )
+    found = lift_frame(points, look(WORLD), np.eye(4), TIME_NS, CLASSES, LiftConfig(min_points=1))
+    assert len(found) <= 2
+    for name in ("center_m", "size_lwh_m", "yaw_rad", "score", "quality"):
+        assert np.all(np.isfinite(getattr(found, name))), name
+
+
 def test_no_cameras_and_no_detections_give_no_cuboids() -> None:
     blank = [
         replace(view, xyxy_px=np.empty((0, 4)), score=np.empty(0), class_id=np.empty(0, np.int64))

@@ -269,10 +269,11 @@ def _of_one_time(voxels: Voxels, rows: I64) -> I64:
 
     What moves is at two places when two lidars pass over it one after the other.
     """
-    if len(rows) < 2:
+    if len(rows) == 0:
         return rows
-    middle = np.median(voxels.time_ns[rows])
-    return rows[np.abs(voxels.time_ns[rows] - middle) <= SAME_TIME_NS]
+    time_ns = voxels.time_ns[rows]
+    middle = np.sort(time_ns)[len(rows) // 2]  # a voxel's own time, so that one is kept at least
+    return rows[np.abs(time_ns - middle) <= SAME_TIME_NS]
 
 
 @kernel
