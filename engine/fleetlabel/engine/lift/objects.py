@@ -273,7 +273,8 @@ def _of_one_time(voxels: Voxels, rows: I64) -> I64:
         return rows
     time_ns = voxels.time_ns[rows]
     middle = np.sort(time_ns)[len(rows) // 2]  # a voxel's own time, so that one is kept at least
-    return rows[np.abs(time_ns - middle) <= SAME_TIME_NS]
+    near: I64 = rows[np.abs(time_ns - middle) <= SAME_TIME_NS]
+    return near
 
 
 @kernel
