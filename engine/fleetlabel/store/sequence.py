@@ -21,6 +21,7 @@ from fleetlabel.model.errors import (
     StoreError,
     StoreExistsError,
     StoreNotFoundError,
+    StoreWriteError,
     UsageError,
 )
 from fleetlabel.model.names import name_problem
@@ -89,22 +90,27 @@ class SequenceStore:
         _refuse_existing(root)
         head, sensors = _head(info)
         durable.make_folder(root.parent)
+        try:
+            with durable.committed_folder(root, lambda: _refuse_existing(root)) as scratch:
+                write_group(scratch / "calibration", {})
+                write_group(scratch / "calibration" / head["calibration"], {"sensors": sensors})
+                for group in ("sensors", "runs", "labels"):
+                    write_group(scratch / group, {})
+                frames = Table.declare(scratch, "frames", info.n_frames)
+                frames.write(0, _samples_only({"timestamp_ns": info.frame_timestamp_ns}))
+                ego = Table.declare(scratch, "ego", len(info.trajectory.timestamp_ns))
+                columns = {
+                    "timestamp_ns": info.trajectory.timestamp_ns,
+                    "world_from_ego": info.trajectory.world_from_ego,
+                }
+                ego.write(0, _samples_only(columns))
+                write_group(scratch, head)
+        except StoreWriteError:
+            _refuse_existing(root)  # another process made it meanwhile, and cleared away this attempt
+            raise
+        # Only now: whoever still tries has lost. Before, it would pull the ground from under a living writer.
         with durable.write_errors(root):
             durable.remove_pending(root.parent, root.name)
-        with durable.committed_folder(root, lambda: _refuse_existing(root)) as scratch:
-            write_group(scratch / "calibration", {})
-            write_group(scratch / "calibration" / head["calibration"], {"sensors": sensors})
-            for group in ("sensors", "runs", "labels"):
-                write_group(scratch / group, {})
-            frames = Table.declare(scratch, "frames", info.n_frames)
-            frames.write(0, _samples_only({"timestamp_ns": info.frame_timestamp_ns}))
-            ego = Table.declare(scratch, "ego", len(info.trajectory.timestamp_ns))
-            columns = {
-                "timestamp_ns": info.trajectory.timestamp_ns,
-                "world_from_ego": info.trajectory.world_from_ego,
-            }
-            ego.write(0, _samples_only(columns))
-            write_group(scratch, head)
         return cls.open(root)
 
     @classmethod
