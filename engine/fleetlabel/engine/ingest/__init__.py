@@ -7,12 +7,12 @@ drives on disk for tests.
 from fleetlabel.engine.ingest.detections import import_detections2d, import_detections3d
 from fleetlabel.engine.ingest.formats import list_sequences, open_sequence, recognise
 from fleetlabel.engine.ingest.source import (
-    GROUND_TRUTH,
     GroundTruth,
     SequenceSource,
     SourceFormat,
     write_ground_truth,
 )
+from fleetlabel.store.sequence import GROUND_TRUTH
 
 __all__ = [
     "GROUND_TRUTH",

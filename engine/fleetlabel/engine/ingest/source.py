@@ -15,8 +15,7 @@ from typing import Any, ClassVar
 
 from fleetlabel.model.boxes import Boxes2D, Boxes3D
 from fleetlabel.store import Part, Quarantined, SequenceInfo, SequenceStore
-
-GROUND_TRUTH = "ground_truth"
+from fleetlabel.store.sequence import GROUND_TRUTH
 
 
 @dataclass(frozen=True, slots=True, eq=False)

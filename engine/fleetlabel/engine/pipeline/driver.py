@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from graphlib import TopologicalSorter
 
 from fleetlabel.store.table import Quarantined
@@ -19,7 +19,6 @@ class TaskResult:
         frames: camera pictures, sweeps or frames that it handled.
         wall_s, cpu_s: time the work took, and the core time of its thread.
         boxes: boxes that it made.
-        seconds: wall time by part of the work (``decode``, ``inference``, ``write``, ...), where the stage knows.
         quarantined: samples that it could not use.
     """
 
@@ -27,7 +26,6 @@ class TaskResult:
     wall_s: float = 0.0
     cpu_s: float = 0.0
     boxes: int = 0
-    seconds: dict[str, float] = field(default_factory=dict)
     quarantined: tuple[Quarantined, ...] = ()
 
 

@@ -6,7 +6,7 @@ import json
 import os
 import platform
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,6 @@ class StageLine:
         cpu_s: core time of their threads.
         ms_per_frame: ``task_s`` per frame.
         share: of the time of all tasks.
-        seconds: parts of ``task_s`` that the stage itself timed.
     """
 
     stage: str
@@ -36,7 +35,6 @@ class StageLine:
     cpu_s: float
     ms_per_frame: float
     share: float
-    seconds: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +77,6 @@ def make_ledger(
         results = [done.result for done in finished if done.task.stage == stage]
         frames_done = sum(result.frames for result in results)
         task_s = sum(result.wall_s for result in results)
-        parts: dict[str, float] = {}
-        for result in results:
-            for name, seconds in result.seconds.items():
-                parts[name] = parts.get(name, 0.0) + seconds
         lines.append(
             StageLine(
                 stage=stage,
@@ -92,7 +86,6 @@ def make_ledger(
                 cpu_s=sum(result.cpu_s for result in results),
                 ms_per_frame=1e3 * task_s / max(frames_done, 1),
                 share=task_s / whole_s,
-                seconds=parts,
             )
         )
     machine = {
