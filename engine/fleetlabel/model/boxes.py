@@ -180,10 +180,15 @@ class Boxes2D(Boxes):
     """Boxes in one camera's pictures.
 
     Attributes:
-        xyxy_px: (N, 4) float64 x1 y1 x2 y2, pixel edges (x2, y2 exclusive).
+        xyxy_px: (N, 4) float64 x1 y1 x2 y2, pixel edges (x2, y2 exclusive); of the visible part where visible and
+            whole extent are told apart.
+        amodal_xyxy_px: (N, 4) float64 of the whole object within the picture, what hides it taken away; NaN unknown.
+        visible_fraction: (N,) float32 share of the object's area within the picture that nothing hides, NaN unknown.
     """
 
     xyxy_px: F64 = _column(np.float64, shape=(4,))
+    amodal_xyxy_px: F64 = _column(np.float64, np.nan, shape=(4,))
+    visible_fraction: F32 = _column(np.float32, np.nan)
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
