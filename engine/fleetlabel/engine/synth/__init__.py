@@ -1,0 +1,1 @@
+"""Synthetic drives: a street with traffic and the sensors that see it, with exactly known truth."""
