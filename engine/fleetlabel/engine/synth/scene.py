@@ -44,7 +44,12 @@ class Material(IntEnum):
 
 
 # Materials whose colour is the instance's own (car paint, clothes, a facade): rows of ``tints_rgb``.
-TINTED: tuple[Material, ...] = (Material.PAINT, Material.UPPER_CLOTHES, Material.LOWER_CLOTHES, Material.FACADE)
+TINTED: tuple[Material, ...] = (
+    Material.PAINT,
+    Material.UPPER_CLOTHES,
+    Material.LOWER_CLOTHES,
+    Material.FACADE,
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
