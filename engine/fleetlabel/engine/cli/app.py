@@ -16,7 +16,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from fleetlabel.engine.cli import inspecting, labeling
+from fleetlabel.engine.cli import inspecting, labeling, reporting
 from fleetlabel.engine.cli.exit_codes import FAILED, INTERRUPTED, OK, USAGE
 from fleetlabel.model.errors import FleetLabelError, InterruptedRunError, UsageError
 
@@ -59,6 +59,7 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "run": labeling.run,
     "export": inspecting.export,
     "eval": inspecting.evaluate,
+    "report": reporting.report,
     "info": inspecting.info,
     "verify": inspecting.verify,
 }

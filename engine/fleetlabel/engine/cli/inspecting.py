@@ -111,6 +111,9 @@ def evaluate(
     rules: Annotated[
         str, typer.Option(help="visible: objects a sensor could see; kitti: KITTI's rules.")
     ] = "visible",
+    min_points: Annotated[
+        int, typer.Option(min=1, help="Lidar points that an object needs to count (visible rules).")
+    ] = 5,
     as_json: opt.Json = False,
 ) -> None:
     """Measure a label version against the source's ground truth."""
@@ -122,7 +125,7 @@ def evaluate(
         raise StoreNotFoundError(
             f"{store} has no labels but its ground truth; make some with `fleetlabel run`"
         )
-    report = evaluate_store(opened, version, rules=rules)
+    report = evaluate_store(opened, version, rules=rules, min_points=min_points)
     if as_json:
         print(json.dumps(report.to_dict(), indent=1))
     else:

@@ -112,7 +112,8 @@ def score_2d(pictures: Pictures, cls: str, range_m: tuple[float, float]) -> dict
     scores["recall_unhidden"] = detection_curve(close, pictures.score[theirs], hidden).at(-np.inf)[0]
     if range_m[0] > 0:
         return scores
-    scores |= {"precision": precision, f"recall_at_p{PRECISION:g}": curve.best_recall(PRECISION)[0]}
+    scores |= {"precision": precision, "ap_50": curve.interpolated_precision()}
+    scores |= {f"recall_at_p{PRECISION:g}": curve.best_recall(PRECISION)[0]}
     if not pictures.tracked:
         return scores
     sequence = Sequence(frame, pictures.track_id[mine], said_frame, pictures.said_id[theirs], pairs)

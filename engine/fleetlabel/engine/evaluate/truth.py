@@ -65,6 +65,7 @@ class Truth:
         height_px: (N,) greatest height in any picture of the frame; infinite where the drive has no camera.
         views: by camera.
         projected: whether the 2D boxes are projections of the cuboids.
+        min_points: so many lidar points make an object one that a lidar could see.
     """
 
     boxes: Boxes3D
@@ -74,11 +75,12 @@ class Truth:
     height_px: F64
     views: Mapping[str, View]
     projected: bool
+    min_points: int = MIN_POINTS
 
     @property
     def enough_points(self) -> Bool:
         """(N,) whether a lidar could see the object."""
-        return (self.n_points >= MIN_POINTS) | (self.n_points < 0)
+        return (self.n_points >= self.min_points) | (self.n_points < 0)
 
     @property
     def visible(self) -> Bool:
@@ -92,7 +94,7 @@ class Truth:
         return bool((self.n_points >= 0).any()) or not len(self.n_points)
 
 
-def load_truth(store: SequenceStore, version: str) -> Truth:
+def load_truth(store: SequenceStore, version: str, min_points: int = MIN_POINTS) -> Truth:
     """Reads ground truth, counts points and looks at the pictures' geometry."""
     boxes = store.labels3d(version)
     boxes = boxes.take(~boxes.ignore)
@@ -124,6 +126,7 @@ def load_truth(store: SequenceStore, version: str) -> Truth:
         height_px=height,
         views=views,
         projected=projected,
+        min_points=min_points,
     )
 
 
@@ -180,7 +183,7 @@ def _labelled_view(flat: Boxes2D, boxes: Boxes3D) -> View:
         name=our_names(flat),
         xyxy_px=flat.xyxy_px,
         cuboid=cuboid,
-        unhidden=np.ones(len(flat)),
+        unhidden=np.nan_to_num(flat.visible_fraction.astype(np.float64), nan=1.0),
         region_frame=region.frame.astype(np.int64),
         region_xyxy=region.xyxy_px,
     )

@@ -10,7 +10,7 @@ from fleetlabel.engine.evaluate.boxes2d import UNHIDDEN, load_pictures, score_2d
 from fleetlabel.engine.evaluate.boxes3d import load_predicted3d, score_3d
 from fleetlabel.engine.evaluate.lift_scores import load_lifted, score_lift
 from fleetlabel.engine.evaluate.report import Report, Scores
-from fleetlabel.engine.evaluate.truth import MIN_HEIGHT_PX, MIN_POINTS, Truth, load_truth
+from fleetlabel.engine.evaluate.truth import MIN_HEIGHT_PX, Truth, load_truth
 from fleetlabel.geometry.arrays import AnyArray
 from fleetlabel.model.ontology import CLASSES
 from fleetlabel.store import SequenceStore
@@ -23,15 +23,15 @@ RANGES_M: tuple[Range, ...] = (NEAR, CLOSE, (10.0, 20.0), (20.0, 40.0), (40.0, 8
 _HEADLINE_CLASS = "car"
 _HEADLINE: tuple[tuple[str, Range, tuple[str, ...]], ...] = (
     ("3D", NEAR, ("ap_2m", "recall_at_p0.75", "hota", "mota", "idf1")),
-    ("2D", NEAR, ("recall", "precision", "hota", "mota", "idf1")),
+    ("2D", NEAR, ("recall", "precision", "ap_50", "hota", "mota", "idf1")),
     ("lift", NEAR, ("ap_2m", "within_1m", "within_0.5m", "yaw_median_deg", "yaw_under_8deg")),
     ("lift", CLOSE, ("within_1m",)),
 )
 
 
-def report(store: SequenceStore, version: str, ground_truth: str) -> Report:
+def report(store: SequenceStore, version: str, ground_truth: str, min_points: int) -> Report:
     """Scores of a label version over the objects that a sensor could see."""
-    truth = load_truth(store, ground_truth)
+    truth = load_truth(store, ground_truth, min_points)
     predicted = load_predicted3d(store, version, tuple(truth.views))
     pictures, lifted = load_pictures(store, version, truth), load_lifted(store, version, truth)
     sections: dict[str, tuple[Scores, ...]] = {}
@@ -72,7 +72,7 @@ def _headline(sections: Mapping[str, tuple[Scores, ...]]) -> dict[str, float]:
 
 
 def _statement(truth: Truth) -> tuple[str, ...]:
-    points = f"at least {MIN_POINTS} lidar points in its cuboid and " if truth.has_points else ""
+    points = f"at least {truth.min_points} lidar points in its cuboid and " if truth.has_points else ""
     lines = [
         f"Counted are objects with {points}a height of at least {MIN_HEIGHT_PX:g} px in a picture of the frame "
         "(2D: in that very picture); other objects and those outside of the range are ignored, with what matches them.",

@@ -48,6 +48,7 @@ class Ledger:
         workers: tasks that could run at once.
         stages: in the order they first finished.
         machine: what it ran on.
+        warnings: what people should know of the call.
     """
 
     sequence: str
@@ -56,6 +57,7 @@ class Ledger:
     workers: int
     stages: tuple[StageLine, ...]
     machine: dict[str, Any]
+    warnings: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready."""
@@ -66,8 +68,18 @@ class Ledger:
         write_file(path, json.dumps(self.to_dict(), indent=1).encode())
 
 
+def ledger_path(store: Path) -> Path:
+    """Where a store's ledger is: beside it."""
+    return store.with_name(f"{store.stem}.ledger.json")
+
+
 def make_ledger(
-    sequence: str, frames: int, wall_s: float, workers: int, finished: Sequence[Finished]
+    sequence: str,
+    frames: int,
+    wall_s: float,
+    workers: int,
+    finished: Sequence[Finished],
+    warnings: Sequence[str],
 ) -> Ledger:
     """Sums finished tasks by stage."""
     stages = list(dict.fromkeys(done.task.stage for done in finished))
@@ -93,4 +105,4 @@ def make_ledger(
         "platform": platform.platform(),
         "python": platform.python_version(),
     }
-    return Ledger(sequence, frames, wall_s, workers, tuple(lines), machine)
+    return Ledger(sequence, frames, wall_s, workers, tuple(lines), machine, tuple(warnings))

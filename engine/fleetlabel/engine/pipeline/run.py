@@ -19,7 +19,7 @@ from fleetlabel.engine.pipeline.detecting import plan_detect
 from fleetlabel.engine.pipeline.driver import Finished, Task, execute
 from fleetlabel.engine.pipeline.ingesting import plan_ingest
 from fleetlabel.engine.pipeline.labelling import plan_track
-from fleetlabel.engine.pipeline.ledger import Ledger, make_ledger
+from fleetlabel.engine.pipeline.ledger import Ledger, ledger_path, make_ledger
 from fleetlabel.engine.pipeline.lifting import plan_lift
 from fleetlabel.model.errors import InterruptedRunError, StoreExistsError, UsageError
 from fleetlabel.model.names import name_problem
@@ -284,12 +284,16 @@ class _Session:
             self._finished += execute(tasks, executor, in_flight=in_flight, on_finished=on_finished)
 
     def outcome(self) -> Outcome:
-        """What this call did; writes its ledger beside the store."""
+        """What this call did; writes its ledger beside the store if it did anything."""
         wall_s = time.perf_counter() - self._started_s
         info = self.store.info
-        ledger = make_ledger(info.name, info.n_frames, wall_s, self._config.workers, self._finished)
-        path = self.store.root.with_name(f"{self.store.root.stem}.ledger.json")
-        ledger.write(path)
+        ledger = make_ledger(
+            info.name, info.n_frames, wall_s, self._config.workers, self._finished, self.warnings
+        )
+        path = ledger_path(self.store.root)
+        # A call that had nothing to do leaves the ledger of the one that had.
+        if self._finished or not path.exists():
+            ledger.write(path)
         described = describe(self.store)
         quarantined = [
             (table.path, entry)

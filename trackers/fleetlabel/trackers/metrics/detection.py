@@ -73,6 +73,18 @@ class DetectionCurve:
         sampled = np.interp(_RECALL_GRID, recall, precision, right=0)[round(100 * MIN_RECALL) + 1 :]
         return float(np.mean(np.maximum(sampled - MIN_PRECISION, 0))) / (1.0 - MIN_PRECISION)
 
+    def interpolated_precision(self) -> float:
+        """Average precision as COCO has it: over 101 recalls from 0 to 1, the best precision at that recall or more.
+
+        NaN if there is no object. Lin et al., ECCV 2014; at IoU 0.5 it is their AP50.
+        """
+        if not self.n_truth:
+            return float("nan")
+        hits = np.cumsum(self.hit)
+        precision = hits / np.arange(1, len(hits) + 1)
+        best = np.append(np.maximum.accumulate(precision[::-1])[::-1], 0.0)
+        return float(np.mean(best[np.searchsorted(hits / self.n_truth, _RECALL_GRID)]))
+
 
 def greedy_matches(pairs: Pairs, score: F64, n_truth: int) -> I64:
     """Truth row or -1 for each prediction (P,): by descending score, each takes its most similar free
