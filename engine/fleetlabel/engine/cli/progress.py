@@ -19,8 +19,8 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from fleetlabel.engine.pipeline.driver import Finished
-from fleetlabel.engine.pipeline.driver import Task as PipelineTask
+from fleetlabel.engine.pipeline.tasks import Finished
+from fleetlabel.engine.pipeline.tasks import Task as PipelineTask
 
 
 class _RateColumn(ProgressColumn):

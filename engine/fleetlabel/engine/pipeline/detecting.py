@@ -13,9 +13,9 @@ from fleetlabel.engine.detect.weights import sha256_of
 from fleetlabel.engine.ingest import import_detections2d
 from fleetlabel.engine.pipeline.choice import settle_backend
 from fleetlabel.engine.pipeline.config import RunConfig
-from fleetlabel.engine.pipeline.driver import Task, TaskResult
 from fleetlabel.engine.pipeline.importing import write_boxes
 from fleetlabel.engine.pipeline.ranges import chunks
+from fleetlabel.engine.pipeline.tasks import Task, TaskResult
 from fleetlabel.model.boxes import Boxes2D, Source
 from fleetlabel.model.errors import UsageError
 from fleetlabel.model.ontology import ClassMap, class_map

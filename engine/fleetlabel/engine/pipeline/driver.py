@@ -1,64 +1,104 @@
-"""Runs a graph of tasks on an executor: feeds what is ready, bounds what is in flight, stops cleanly."""
+"""Drives a schedule: gives workers what it says, tells it what came out, stops cleanly."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
-from dataclasses import dataclass, replace
-from graphlib import TopologicalSorter
+from dataclasses import dataclass
+from typing import Protocol
 
-from fleetlabel.store.table import Quarantined
+from fleetlabel.engine.pipeline.schedule import End, Limits, Schedule, Start
+from fleetlabel.engine.pipeline.tasks import Finished, Task, TaskResult, Trouble, perform, trouble_of
 
 
 @dataclass(frozen=True, slots=True)
-class TaskResult:
-    """What a task tells its driver: little, whatever it moved.
+class Landed:
+    """A task that is off its worker: its result, or what went wrong."""
 
-    Attributes:
-        frames: camera pictures, sweeps or frames that it handled.
-        wall_s, cpu_s: time the work took, and the core time of its thread.
-        boxes: boxes that it made.
-        quarantined: samples that it could not use.
+    start: Start
+    result: TaskResult | None = None
+    trouble: Trouble = Trouble.ERROR
+    error: BaseException | None = None
+
+
+class Workers(Protocol):
+    """Whoever does the tasks."""
+
+    def start(self, start: Start) -> None:
+        """Begins a task, or queues it."""
+
+    def wait(self) -> list[Landed]:
+        """Tasks that have ended, at least one unless some seconds pass without."""
+
+    def drain(self) -> None:
+        """Drops what has not begun and waits for what has, so that it is committed."""
+
+
+class ExecutorWorkers:
+    """Workers of an executor of the standard library: threads of this process."""
+
+    def __init__(self, executor: Executor) -> None:
+        self._executor = executor
+        self._running: dict[Future[TaskResult], Start] = {}
+
+    def start(self, start: Start) -> None:
+        """Begins a task, or queues it."""
+        future = self._executor.submit(perform, start.task.work, start.attempt)
+        self._running[future] = start
+
+    def wait(self) -> list[Landed]:
+        """Tasks that have ended."""
+        landed = []
+        for future in wait(self._running, return_when=FIRST_COMPLETED).done:
+            start = self._running.pop(future)
+            error = future.exception()
+            if error is None:
+                landed.append(Landed(start, future.result()))
+            else:
+                landed.append(Landed(start, trouble=trouble_of(error), error=error))
+        return landed
+
+    def drain(self) -> None:
+        """Drops what has not begun and waits for what has."""
+        for future in self._running:
+            future.cancel()
+        wait(self._running)
+        self._running.clear()
+
+
+def drive(
+    schedule: Schedule,
+    workers: Workers,
+    *,
+    on_finished: Callable[[str, Finished], None],
+    on_end: Callable[[End], None],
+    on_turn: Callable[[], None] = lambda: None,
+) -> None:
+    """Runs a schedule to its end. On an error, or Ctrl-C, nothing more is started and what runs is waited for.
+
+    Args:
+        on_finished: called with a sequence and a task of it that is done.
+        on_end: called for each sequence that is over; what it raises stops everything.
+        on_turn: called once in a while.
     """
-
-    frames: int
-    wall_s: float = 0.0
-    cpu_s: float = 0.0
-    boxes: int = 0
-    quarantined: tuple[Quarantined, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Task:
-    """A unit of work: one stage, one sensor, one range of frames.
-
-    Attributes:
-        stage, sensor: what it belongs to.
-        start, stop: its frames.
-        work: does it; returns at once if it is already committed.
-        after: tasks that must be done before.
-    """
-
-    stage: str
-    sensor: str
-    start: int
-    stop: int
-    work: Callable[[], TaskResult]
-    after: tuple[Task, ...] = ()
-
-    @property
-    def key(self) -> tuple[str, str, int]:
-        """Unique within a run."""
-        return (self.stage, self.sensor, self.start)
-
-
-@dataclass(frozen=True, slots=True)
-class Finished:
-    """A task that is done, and what it told."""
-
-    task: Task
-    result: TaskResult
+    try:
+        while True:
+            for start in schedule.take():
+                workers.start(start)
+            for end in schedule.ended():
+                on_end(end)
+            on_turn()
+            if schedule.is_over():
+                return
+            for landed in workers.wait() if schedule.in_flight else ():
+                if landed.result is not None:
+                    schedule.done(landed.start, landed.result.more)
+                    on_finished(landed.start.sequence, Finished(landed.start.task, landed.result))
+                else:
+                    assert landed.error is not None
+                    schedule.failed(landed.start, landed.trouble, landed.error)
+    finally:
+        workers.drain()
 
 
 def execute(
@@ -68,42 +108,27 @@ def execute(
     in_flight: int,
     on_finished: Callable[[Finished], None] | None = None,
 ) -> list[Finished]:
-    """Runs all tasks, each after those it depends on, earlier in ``tasks`` first.
+    """Runs the tasks of one sequence, each after those it depends on, earlier frames first.
 
     Args:
-        executor: threads, processes or a cluster's; anything of the standard contract.
+        executor: threads, or anything of the standard contract.
         in_flight: how many tasks it is given at most at once: what it has not got cannot fill its memory.
         on_finished: called in this thread after each task.
 
     Raises:
         The first error of a task, once those in flight have ended; nothing further is fed. So it is with Ctrl-C.
     """
-    graph = TopologicalSorter({task.key: [before.key for before in task.after] for task in tasks})
-    graph.prepare()
-    rank = {task.key: place for place, task in enumerate(tasks)}
-    ready: list[int] = []
-    running: dict[Future[TaskResult], Task] = {}
     finished: list[Finished] = []
-    try:
-        while graph.is_active():
-            ready = sorted({*ready, *(rank[key] for key in graph.get_ready())})
-            while ready and len(running) < in_flight:
-                task = tasks[ready.pop(0)]
-                running[executor.submit(_timed, task.work)] = task
-            for future in wait(running, return_when=FIRST_COMPLETED).done:
-                task = running.pop(future)
-                finished.append(Finished(task, future.result()))
-                graph.done(task.key)
-                if on_finished:
-                    on_finished(finished[-1])
-    finally:
-        for future in running:
-            future.cancel()
-        wait(running)
+
+    def keep(_: str, done: Finished) -> None:
+        finished.append(done)
+        if on_finished:
+            on_finished(done)
+
+    def complain(end: End) -> None:
+        if end.error is not None:
+            raise end.error
+
+    schedule = Schedule([("", tasks)], Limits(in_flight))
+    drive(schedule, ExecutorWorkers(executor), on_finished=keep, on_end=complain)
     return finished
-
-
-def _timed(work: Callable[[], TaskResult]) -> TaskResult:
-    wall_s, cpu_s = time.perf_counter(), time.thread_time()
-    result = work()
-    return replace(result, wall_s=time.perf_counter() - wall_s, cpu_s=time.thread_time() - cpu_s)

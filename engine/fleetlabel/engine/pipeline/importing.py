@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from fleetlabel.engine.pipeline.driver import TaskResult
+from fleetlabel.engine.pipeline.tasks import TaskResult
 from fleetlabel.model.boxes import Boxes2D, Boxes3D
 from fleetlabel.store import SequenceStore
 from fleetlabel.store.boxes import part_of

@@ -6,8 +6,8 @@ from functools import partial
 from pathlib import Path
 
 from fleetlabel.engine.ingest import open_sequence
-from fleetlabel.engine.pipeline.driver import Task, TaskResult
 from fleetlabel.engine.pipeline.ranges import chunks
+from fleetlabel.engine.pipeline.tasks import Task, TaskResult
 from fleetlabel.store import SequenceStore
 
 STAGE = "ingest"

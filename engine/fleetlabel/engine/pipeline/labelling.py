@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from fleetlabel.engine.pipeline.config import RunConfig
-from fleetlabel.engine.pipeline.driver import Task, TaskResult
 from fleetlabel.engine.pipeline.linking import link_tracks
+from fleetlabel.engine.pipeline.tasks import Task, TaskResult, keys
 from fleetlabel.engine.pipeline.tracking import (
     boxes_of_tracks2d,
     boxes_of_tracks3d,
@@ -51,7 +51,7 @@ def plan_track(
     runs = {run.stage: run.run_id for run in (detected, lifted, tracked2d, tracked3d, smoothed2d, smoothed3d)}
     if name not in store.label_versions() or store.labels(name).provenance.get("runs") != runs:
         work = partial(_write_labels, store.root, name, runs)
-        tasks.append(Task("labels", "all", 0, store.info.n_frames, work, (*pending, *tasks)))
+        tasks.append(Task("labels", "all", 0, store.info.n_frames, work, keys([*pending, *tasks])))
     return name, tasks
 
 
@@ -67,7 +67,7 @@ def _plan_smooth2d(
         if not table.is_complete():
             paths = (detected.table_path(camera.name), tracks.path, table.path)
             work = partial(_smooth2d, store.root, *paths, camera.name, config.track.smoother2d)
-            mine = tuple(task for task in pending if task.sensor == camera.name)
+            mine = keys(task for task in pending if task.sensor == camera.name)
             tasks.append(Task("smooth2d", camera.name, 0, store.info.n_frames, work, mine))
     return run, tasks
 
@@ -84,7 +84,7 @@ def _plan_smooth3d(
     work = partial(
         _smooth3d, store.root, lifted.table_path("all"), tracks.path, table.path, config.track.smoother3d
     )
-    return run, [Task("smooth3d", "all", 0, store.info.n_frames, work, tuple(pending))]
+    return run, [Task("smooth3d", "all", 0, store.info.n_frames, work, keys(pending))]
 
 
 def _smooth2d(

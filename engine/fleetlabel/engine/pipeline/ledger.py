@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from fleetlabel.engine.pipeline.driver import Finished
+from fleetlabel.engine.pipeline.tasks import Finished
 from fleetlabel.store.durable import write_file
 
 

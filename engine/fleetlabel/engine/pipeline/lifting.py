@@ -13,9 +13,9 @@ from fleetlabel.engine.detect.weights import sha256_of
 from fleetlabel.engine.ingest import import_detections3d
 from fleetlabel.engine.lift import CameraView, LidarPoints, LiftConfig, LiftedBoxes, lift_frame
 from fleetlabel.engine.pipeline.config import RunConfig
-from fleetlabel.engine.pipeline.driver import Task, TaskResult
 from fleetlabel.engine.pipeline.importing import write_boxes
 from fleetlabel.engine.pipeline.ranges import chunks, overlapping
+from fleetlabel.engine.pipeline.tasks import Task, TaskResult
 from fleetlabel.geometry import se3
 from fleetlabel.geometry.arrays import F64, I32
 from fleetlabel.model.boxes import Boxes2D, Boxes3D, Source

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from fleetlabel.engine.pipeline.driver import Task
+from fleetlabel.engine.pipeline.tasks import Key, Task
 from fleetlabel.store import Table
 
 
@@ -20,6 +20,6 @@ def chunks(table: Table, chunk_frames: int) -> list[tuple[int, int]]:
     ]
 
 
-def overlapping(tasks: Iterable[Task], start: int, stop: int) -> tuple[Task, ...]:
-    """The tasks that make some of the frames ``start:stop``."""
-    return tuple(task for task in tasks if task.start < stop and start < task.stop)
+def overlapping(tasks: Iterable[Task], start: int, stop: int) -> tuple[Key, ...]:
+    """Keys of the tasks that make some of the frames ``start:stop``."""
+    return tuple(task.key for task in tasks if task.start < stop and start < task.stop)

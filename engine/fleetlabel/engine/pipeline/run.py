@@ -16,11 +16,12 @@ from fleetlabel.engine.detect import load_weights
 from fleetlabel.engine.ingest import GROUND_TRUTH, open_sequence, write_ground_truth
 from fleetlabel.engine.pipeline.config import Existing, RunConfig
 from fleetlabel.engine.pipeline.detecting import plan_detect
-from fleetlabel.engine.pipeline.driver import Finished, Task, execute
+from fleetlabel.engine.pipeline.driver import execute
 from fleetlabel.engine.pipeline.ingesting import plan_ingest
 from fleetlabel.engine.pipeline.labelling import plan_track
 from fleetlabel.engine.pipeline.ledger import Ledger, ledger_path, make_ledger
 from fleetlabel.engine.pipeline.lifting import plan_lift
+from fleetlabel.engine.pipeline.tasks import Finished, Task
 from fleetlabel.model.errors import InterruptedRunError, StoreExistsError, UsageError
 from fleetlabel.model.names import name_problem
 from fleetlabel.model.sensors import SensorKind

@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 
 from fleetlabel.engine.pipeline.config import RunConfig
-from fleetlabel.engine.pipeline.driver import Task, TaskResult
 from fleetlabel.engine.pipeline.ranges import chunks, overlapping
+from fleetlabel.engine.pipeline.tasks import Task, TaskResult, keys
 from fleetlabel.geometry import quaternion
 from fleetlabel.geometry.arrays import I32, I64, AnyArray
 from fleetlabel.model.boxes import Boxes2D, Boxes3D, Source
@@ -93,7 +93,7 @@ def _chain(
 ) -> list[Task]:
     tasks: list[Task] = []
     for start, stop in ranges:
-        after = (*tasks[-1:], *overlapping(pending, start, stop))
+        after = (*keys(tasks[-1:]), *overlapping(pending, start, stop))
         tasks.append(Task(stage, sensor, start, stop, partial(work, start, stop), after))
     return tasks
 
