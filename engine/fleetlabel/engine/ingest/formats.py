@@ -6,11 +6,12 @@ from pathlib import Path
 
 from fleetlabel.engine.ingest.kitti_tracking import KittiTracking
 from fleetlabel.engine.ingest.pandaset import PandaSet
+from fleetlabel.engine.ingest.rig import RigFolder
 from fleetlabel.engine.ingest.source import SequenceSource, SourceFormat
 from fleetlabel.model.errors import SourceError, UsageError
 from fleetlabel.store.groups import read_group
 
-FORMATS: tuple[SourceFormat, ...] = (PandaSet(), KittiTracking())
+FORMATS: tuple[SourceFormat, ...] = (RigFolder(), PandaSet(), KittiTracking())
 
 
 def recognise(path: Path) -> SourceFormat:
