@@ -16,7 +16,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from fleetlabel.engine.cli import inspecting, labeling, reporting
+from fleetlabel.engine.cli import inspecting, labeling, reporting, validating
 from fleetlabel.engine.cli.exit_codes import FAILED, INTERRUPTED, OK, USAGE
 from fleetlabel.model.errors import FleetLabelError, InterruptedRunError, UsageError
 
@@ -62,6 +62,7 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "report": reporting.report,
     "info": inspecting.info,
     "verify": inspecting.verify,
+    "validate": validating.validate,
 }
 for _name, _command in _COMMANDS.items():
     app.command(_name)(_telling_of_ctrl_c(_command))

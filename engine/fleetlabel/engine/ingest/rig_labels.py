@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -121,7 +121,7 @@ def _column(table: pd.DataFrame, kind: type[Boxes], name: str, path: Path) -> An
 
 
 def _numbers(
-    table: pd.DataFrame, name: str, dtype: np.dtype[AnyArray], path: Path, default: float | None = None
+    table: pd.DataFrame, name: str, dtype: np.dtype[Any], path: Path, default: float | None = None
 ) -> AnyArray:
     text = table[name].to_numpy(dtype=object)
     empty = text == ""

@@ -11,7 +11,7 @@ import json
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import yaml
@@ -287,9 +287,10 @@ class _Loader(yaml.SafeLoader):
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         """A node that is no alias: a few lines of nested aliases unfold to gigabytes."""
         if self.check_event(yaml.AliasEvent):
-            mark = self.peek_event().start_mark
-            raise yaml.YAMLError(f"an alias (*name) in line {mark.line + 1}; write the value out instead")
-        return cast("yaml.Node | None", super().compose_node(parent, index))
+            raise yaml.YAMLError(
+                "an alias (*name), which this format does not have; write the value out instead"
+            )
+        return super().compose_node(parent, index)
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         """A mapping whose keys differ: of two that are the same, the first would be lost without a word."""
