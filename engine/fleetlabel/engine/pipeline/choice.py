@@ -1,7 +1,8 @@
 """The backend that a run uses: measured once, then kept, so that a run that is resumed never changes its mind.
 
-Kept in two places: in the store, where a resumed run finds it on whatever machine, and per machine, where the next
-drive with the same weights and settings finds it, so that the same command gives the same labels twice.
+Kept in two places: beside what it is for (in the store, or with the fleet), where a resumed run finds it on whatever
+machine, and per machine, where the next drive with the same weights and settings finds it, so that the same command
+gives the same labels twice.
 """
 
 from __future__ import annotations
@@ -10,19 +11,48 @@ import hashlib
 import json
 import os
 import platform
-from dataclasses import asdict, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from fleetlabel.engine.detect import DetectConfig, Weights, choose_backend
 from fleetlabel.engine.detect.libraries import possible_specs
-from fleetlabel.store import SequenceStore
 from fleetlabel.store.durable import write_file
 from fleetlabel.store.groups import read_group, write_group
 
+CHOICES = Path("runs") / "choices"  # in a store
 
-def settle_backend(store: SequenceStore, weights: Weights, config: DetectConfig) -> DetectConfig:
-    """The settings with backend, device, precision, input size and batch made definite.
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A choice that was made.
+
+    Attributes:
+        config: the settings with backend, device, precision, input size and batch made definite.
+        key: names the weights and settings that it was made for.
+        chosen: JSON-ready, what was chosen and what was measured.
+    """
+
+    config: DetectConfig
+    key: str
+    chosen: Mapping[str, Any]
+
+    @property
+    def ms_per_input(self) -> float | None:
+        """Time of one network input, if it was measured here."""
+        times = [m["ms"] for m in self.chosen["measured"] if m["spec"] == self.chosen["spec"] and "ms" in m]
+        return times[0] if times else None
+
+    def keep(self, folder: Path) -> None:
+        """Keeps it in a folder of choices, for whoever asks there next."""
+        if read_group(folder / self.key) != self.chosen:
+            write_group(folder, {})
+            write_group(folder / self.key, self.chosen)
+
+
+def settle_backend(folder: Path, weights: Weights, config: DetectConfig) -> Choice:
+    """The choice that is kept in a folder or on this machine for weights and settings; made now if there is none.
 
     Raises:
         UsageError: nothing here can run the weights with these settings.
@@ -30,25 +60,25 @@ def settle_backend(store: SequenceStore, weights: Weights, config: DetectConfig)
     specs = [str(spec) for spec in possible_specs(weights, config)]
     request = {"model": weights.sha256, "config": asdict(config)}
     key = hashlib.sha256(json.dumps(request, sort_keys=True).encode()).hexdigest()[:16]
-    in_store = store.root / "runs" / "choices" / key
     on_machine = _machine_file(key, specs)
-    chosen = read_group(in_store) or _load(on_machine)
+    chosen = read_group(folder / key) or _load(on_machine)
     if chosen is None or chosen["spec"] not in specs:
-        choice = choose_backend(weights, config)
+        found = choose_backend(weights, config)
         chosen = {
-            "spec": f"{choice.config.backend} {choice.config.device} {choice.config.precision}",
+            "spec": f"{found.config.backend} {found.config.device} {found.config.precision}",
             "measured": [
                 {"spec": str(m.spec), **({"refused": m.refused} if m.refused else {"ms": m.ms_per_input})}
-                for m in choice.measurements
+                for m in found.measurements
             ],
         }
-    if read_group(in_store) != chosen:
-        write_group(store.root / "runs" / "choices", {})
-        write_group(in_store, chosen)
     _save(on_machine, chosen)
     backend, device, precision = chosen["spec"].split()
     settled = replace(config, backend=backend, device=device, precision=precision)
-    return choose_backend(weights, settled).config  # one way is left: nothing is measured
+    choice = Choice(
+        choose_backend(weights, settled).config, key, chosen
+    )  # one way is left: nothing is measured
+    choice.keep(folder)
+    return choice
 
 
 def _machine_file(key: str, specs: list[str]) -> Path:

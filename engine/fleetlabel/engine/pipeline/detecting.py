@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from fleetlabel.engine.detect import DetectConfig, DetectFailure, Detector, FrameDetections, load_weights
 from fleetlabel.engine.detect.weights import sha256_of
 from fleetlabel.engine.ingest import import_detections2d
-from fleetlabel.engine.pipeline.choice import settle_backend
+from fleetlabel.engine.pipeline.choice import CHOICES, Choice, settle_backend
 from fleetlabel.engine.pipeline.config import RunConfig
 from fleetlabel.engine.pipeline.importing import write_boxes
-from fleetlabel.engine.pipeline.ranges import chunks
+from fleetlabel.engine.pipeline.ranges import chunks, is_done
 from fleetlabel.engine.pipeline.tasks import Task, TaskResult
 from fleetlabel.model.boxes import Boxes2D, Source
 from fleetlabel.model.errors import UsageError
@@ -31,13 +34,46 @@ _BATCH_FRAMES = 8  # pictures in memory at a time
 _warm = threading.local()
 
 
-def plan_detect(store: SequenceStore, config: RunConfig, warnings: list[str]) -> tuple[Run, list[Task]]:
+@dataclass(frozen=True, slots=True)
+class SettledDetector:
+    """Weights with every setting that can change their boxes made definite; planning with it needs no network.
+
+    Attributes:
+        choice: of the backend.
+        identity: of the detector, as runs are named by it.
+        class_names: that the weights tell apart.
+        notes: what people should know of the weights.
+    """
+
+    choice: Choice
+    identity: Mapping[str, Any]
+    class_names: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def settle_detector(folder: Path, model: Path, config: DetectConfig) -> SettledDetector:
+    """Chooses how to run weights on this machine, unless the folder of choices says how.
+
+    Raises:
+        ModelFileError: the weights cannot be used.
+        UsageError: nothing here can run them with these settings.
+    """
+    weights = load_weights(model, trust_pickle=config.trust_pickle)
+    choice = settle_backend(folder, weights, config)
+    identity = _warm_detector(model, choice.config).identity()
+    return SettledDetector(choice, identity, tuple(weights.class_names), tuple(weights.notes))
+
+
+def plan_detect(
+    store: SequenceStore, config: RunConfig, warnings: list[str], settled: SettledDetector | None = None
+) -> tuple[Run, list[Task]]:
     """The run of this stage with the configured weights, and a task per camera and range of frames that it lacks.
 
     Tasks of one range of frames stand together, so that the stages above can begin before this one ends.
 
     Args:
         warnings: what the user should know is appended.
+        settled: the configured weights, settled elsewhere for many stores; by default for this store, here.
 
     Raises:
         UsageError: there are neither weights nor imported detections, or a setting does not fit the weights.
@@ -53,18 +89,19 @@ def plan_detect(store: SequenceStore, config: RunConfig, warnings: list[str]) ->
         raise UsageError(
             "nothing says where 2D boxes come from; give --model WEIGHTS (or --detections2d FOLDER)"
         )
-    weights = load_weights(config.model, trust_pickle=config.detect.trust_pickle)
-    classes = class_map(weights.class_names)
-    warnings.extend(weights.notes)
+    if settled is None:
+        settled = settle_detector(store.root / CHOICES, config.model, config.detect)
+    settled.choice.keep(store.root / CHOICES)
+    classes = class_map(settled.class_names)
+    warnings.extend(settled.notes)
     if classes.unknown:
         warnings.append(
             f"{config.model} has classes that no vocabulary knows, kept as they are: {classes.unknown}"
         )
-    settled = settle_backend(store, weights, config.detect)
     identity = {
         "algorithm_version": ALGORITHM_VERSION,
         "input": input_hash(store),
-        "detector": _warm_detector(config.model, settled).identity(),
+        "detector": dict(settled.identity),
         "class_names": list(classes.class_names),
     }
     run = declare_run(store, STAGE, identity)
@@ -72,7 +109,9 @@ def plan_detect(store: SequenceStore, config: RunConfig, warnings: list[str]) ->
     for camera in store.info.of_kind(SensorKind.CAMERA):
         table = store.declare_boxes(run.table_path(camera.name), classes.class_names)
         for start, stop in chunks(table, config.chunk_frames):
-            work = partial(_detect, store.root, table.path, camera.name, config.model, settled, start, stop)
+            work = partial(
+                _detect, store.root, table.path, camera.name, config.model, settled.choice.config, start, stop
+            )
             tasks.append(Task(STAGE, camera.name, start, stop, work))
     return run, sorted(tasks, key=lambda task: task.start)
 
@@ -81,6 +120,8 @@ def _detect(
     root: Path, path: str, camera: str, model: Path, config: DetectConfig, start: int, stop: int
 ) -> TaskResult:
     store = SequenceStore.open(root)
+    if is_done(store.table(path), start, stop):
+        return TaskResult()
     reader = store.camera(camera)
     detector = _warm_detector(model, config)
     classes = class_map(detector.class_names)
@@ -135,8 +176,14 @@ def _plan_import(store: SequenceStore, folder: Path, warnings: list[str]) -> tup
     tasks = []
     for camera in store.info.of_kind(SensorKind.CAMERA):
         table = store.declare_boxes(run.table_path(camera.name), class_names)
-        boxes = imported.get(camera.name, Boxes2D.empty(class_names))
         for start, stop in table.missing():
-            work = partial(write_boxes, store.root, table.path, boxes, start, stop)
+            work = partial(_import, store.root, table.path, folder, camera.name, start, stop)
             tasks.append(Task(STAGE, camera.name, start, stop, work))
     return run, tasks
+
+
+def _import(root: Path, path: str, folder: Path, camera: str, start: int, stop: int) -> TaskResult:
+    store = SequenceStore.open(root)
+    imported = import_detections2d(folder, store.info)
+    none = Boxes2D.empty(next(iter(imported.values())).class_names)
+    return write_boxes(store, path, imported.get(camera, none), start, stop)

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
+from fleetlabel.engine.pipeline.ranges import is_done
 from fleetlabel.engine.pipeline.tasks import TaskResult
 from fleetlabel.model.boxes import Boxes2D, Boxes3D
 from fleetlabel.store import SequenceStore
 from fleetlabel.store.boxes import part_of
 
 
-def write_boxes(root: Path, path: str, boxes: Boxes2D | Boxes3D, start: int, stop: int) -> TaskResult:
+def write_boxes(
+    store: SequenceStore, path: str, boxes: Boxes2D | Boxes3D, start: int, stop: int
+) -> TaskResult:
     """Commits those of ``boxes`` that are of the frames ``start:stop`` as a part of a table."""
-    store = SequenceStore.open(root)
+    table = store.table(path)
+    if is_done(table, start, stop):
+        return TaskResult()
     mine = boxes.take((boxes.frame >= start) & (boxes.frame < stop))
-    store.table(path).write(start, part_of(mine, start, stop, store.info.frame_timestamp_ns[start:stop]))
+    table.write(start, part_of(mine, start, stop, store.info.frame_timestamp_ns[start:stop]))
     return TaskResult(frames=stop - start, boxes=len(mine))

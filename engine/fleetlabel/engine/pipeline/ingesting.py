@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from fleetlabel.engine.ingest import open_sequence
-from fleetlabel.engine.pipeline.ranges import chunks
+from fleetlabel.engine.pipeline.ranges import chunks, is_done
 from fleetlabel.engine.pipeline.tasks import Task, TaskResult
 from fleetlabel.store import SequenceStore
 
@@ -30,7 +30,9 @@ def plan_ingest(store: SequenceStore, source: Path, sequence: str, chunk_frames:
 
 
 def _ingest(root: Path, source: Path, sequence: str, sensor: str, start: int, stop: int) -> TaskResult:
-    part, quarantined = open_sequence(source, sequence).read_sensor(sensor, start, stop)
     table = SequenceStore.open(root).sensor_table(sensor)
+    if is_done(table, start, stop):
+        return TaskResult()
+    part, quarantined = open_sequence(source, sequence).read_sensor(sensor, start, stop)
     table.write(start, part, provenance={"algorithm_version": ALGORITHM_VERSION}, quarantined=quarantined)
     return TaskResult(frames=stop - start, quarantined=tuple(quarantined))

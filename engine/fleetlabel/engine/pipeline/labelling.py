@@ -91,6 +91,8 @@ def _smooth2d(
     root: Path, detections: str, tracks: str, path: str, camera: str, config: Smooth2DConfig
 ) -> TaskResult:
     store = SequenceStore.open(root)
+    if store.table(path).is_complete():
+        return TaskResult()
     found, tracked = store.read_boxes(detections, Boxes2D), store.read_boxes(tracks, Boxes2D)
     times, exposed = exposures(store, camera)
     found = found.take(np.isin(found.frame, exposed))
@@ -108,6 +110,8 @@ def _smooth2d(
 
 def _smooth3d(root: Path, cuboids: str, tracks: str, path: str, config: Smooth3DConfig) -> TaskResult:
     store = SequenceStore.open(root)
+    if store.table(path).is_complete():
+        return TaskResult()
     found, tracked = store.read_boxes(cuboids, Boxes3D), store.read_boxes(tracks, Boxes3D)
     times = store.info.frame_timestamp_ns
     rows = smooth_tracks_3d(tracks3d_of(tracked, found), times, detections3d(found, 0), config)

@@ -14,7 +14,7 @@ from fleetlabel.engine.ingest import import_detections3d
 from fleetlabel.engine.lift import CameraView, LidarPoints, LiftConfig, LiftedBoxes, lift_frame
 from fleetlabel.engine.pipeline.config import RunConfig
 from fleetlabel.engine.pipeline.importing import write_boxes
-from fleetlabel.engine.pipeline.ranges import chunks, overlapping
+from fleetlabel.engine.pipeline.ranges import chunks, is_done, overlapping
 from fleetlabel.engine.pipeline.tasks import Task, TaskResult
 from fleetlabel.geometry import se3
 from fleetlabel.geometry.arrays import F64, I32
@@ -62,6 +62,8 @@ def plan_lift(
 
 def _lift(root: Path, detected: str, path: str, config: LiftConfig, start: int, stop: int) -> TaskResult:
     store = SequenceStore.open(root)
+    if is_done(store.table(path), start, stop):
+        return TaskResult()
     cameras = [sensor.name for sensor in store.info.of_kind(SensorKind.CAMERA)]
     found = {name: store.read_boxes(f"{detected}/{name}", Boxes2D, start, stop) for name in cameras}
     lidars = [store.lidar(sensor.name) for sensor in store.info.of_kind(SensorKind.LIDAR)]
@@ -163,7 +165,12 @@ def _plan_import(store: SequenceStore, folder: Path, warnings: list[str]) -> tup
     table = store.declare_boxes(run.table_path("all"), imported.class_names, cameras=[])
     if not len(imported):
         warnings.append(f"{folder} holds no cuboids for {store.info.name}")
-    work = partial(write_boxes, store.root, table.path, imported)
+    work = partial(_import, store.root, table.path, folder)
     return run, [
         Task(STAGE, "all", start, stop, partial(work, start, stop)) for start, stop in table.missing()
     ]
+
+
+def _import(root: Path, path: str, folder: Path, start: int, stop: int) -> TaskResult:
+    store = SequenceStore.open(root)
+    return write_boxes(store, path, import_detections3d(folder, store.info), start, stop)

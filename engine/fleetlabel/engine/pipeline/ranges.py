@@ -23,3 +23,8 @@ def chunks(table: Table, chunk_frames: int) -> list[tuple[int, int]]:
 def overlapping(tasks: Iterable[Task], start: int, stop: int) -> tuple[Key, ...]:
     """Keys of the tasks that make some of the frames ``start:stop``."""
     return tuple(task.key for task in tasks if task.start < stop and start < task.stop)
+
+
+def is_done(table: Table, start: int, stop: int) -> bool:
+    """Whether a task was done before: its worker died, or lost touch, before it could tell."""
+    return (start, stop) in table.ranges()

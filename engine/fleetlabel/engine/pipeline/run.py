@@ -10,23 +10,25 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-import numpy as np
-
 from fleetlabel.engine.detect import load_weights
-from fleetlabel.engine.ingest import GROUND_TRUTH, open_sequence, write_ground_truth
-from fleetlabel.engine.pipeline.config import Existing, RunConfig
+from fleetlabel.engine.ingest import open_sequence
+from fleetlabel.engine.pipeline.config import RunConfig
 from fleetlabel.engine.pipeline.detecting import plan_detect
 from fleetlabel.engine.pipeline.driver import execute
 from fleetlabel.engine.pipeline.ingesting import plan_ingest
 from fleetlabel.engine.pipeline.labelling import plan_track
 from fleetlabel.engine.pipeline.ledger import Ledger, ledger_path, make_ledger
 from fleetlabel.engine.pipeline.lifting import plan_lift
+from fleetlabel.engine.pipeline.planning import (
+    check_labels_name,
+    finish_ingest,
+    open_store,
+    plan_labels,
+    refuse_taken_name,
+)
 from fleetlabel.engine.pipeline.tasks import Finished, Task
-from fleetlabel.model.errors import InterruptedRunError, StoreExistsError, UsageError
-from fleetlabel.model.names import name_problem
-from fleetlabel.model.sensors import SensorKind
-from fleetlabel.store import Quarantined, SampleStatus, SequenceStore, describe
-from fleetlabel.store.groups import read_group
+from fleetlabel.model.errors import InterruptedRunError, UsageError
+from fleetlabel.store import Quarantined, SequenceStore, describe
 from fleetlabel.store.runs import latest_run
 
 
@@ -112,13 +114,13 @@ def lift(store: Path, config: RunConfig, observer: Observer | None = None) -> Ou
 
 def track(store: Path, config: RunConfig, observer: Observer | None = None) -> Outcome:
     """Tracks the newest cuboids and the 2D detections under them, smooths the tracks, writes a label version."""
-    _check_labels_name(config)
+    check_labels_name(config)
     session = _Session(SequenceStore.open(store), config, observer)
     with session.driving():
         lifted = latest_run(session.store, "lift")
         detected = latest_run(session.store, "detect")
         session.labels, tasks = plan_track(session.store, config, detected, lifted, [])
-        _refuse_taken_name(session, tasks)
+        refuse_taken_name(session.store, session.labels, tasks)
         session.execute(tasks)
         return session.outcome()
 
@@ -129,62 +131,15 @@ def run(source: Path, config: RunConfig, observer: Observer | None = None) -> Ou
         raise UsageError(
             "nothing says where 2D boxes come from; give --model WEIGHTS (or --detections2d FOLDER)"
         )
-    _check_labels_name(config)
+    check_labels_name(config)
     if config.detections2d is None and config.model is not None:
         load_weights(config.model, trust_pickle=config.detect.trust_pickle)  # before a store is made in vain
     session = _Session.ingesting(source, config, observer)
     with session.driving():
         session.ingest()
-        detected, detect_tasks = plan_detect(session.store, config, session.warnings)
-        lifted, lift_tasks = plan_lift(session.store, config, detected, detect_tasks, session.warnings)
-        session.labels, track_tasks = plan_track(
-            session.store, config, detected, lifted, [*detect_tasks, *lift_tasks]
-        )
-        _refuse_taken_name(session, track_tasks)
-        session.execute([*detect_tasks, *lift_tasks, *track_tasks])
+        session.labels, tasks = plan_labels(session.store, config, session.warnings)
+        session.execute(tasks)
         return session.outcome()
-
-
-def _check_labels_name(config: RunConfig) -> None:
-    """Complains of a name for labels now, not after hours of work.
-
-    Raises:
-        UsageError: it cannot be used.
-    """
-    if config.labels is None:
-        return
-    problem = name_problem(config.labels)
-    if config.labels == GROUND_TRUTH:
-        problem = "is that of labels that came with a drive"
-    if problem:
-        raise UsageError(
-            f"labels cannot be named {config.labels!r}: the name {problem}; choose another --labels"
-        )
-
-
-def _refuse_taken_name(session: _Session, tasks: Sequence[Task]) -> None:
-    taken = session.labels in session.store.label_versions()
-    if taken and any(task.stage == "labels" for task in tasks):
-        raise StoreExistsError(
-            f"{session.store.root} already has labels named {session.labels!r}, made with other settings; "
-            "choose another --labels"
-        )
-
-
-def _check_place(out: Path, source: Path) -> None:
-    """Nothing is written into a drive log, which is only read, nor into another store, which it would damage.
-
-    Raises:
-        UsageError: ``out`` lies in one of them.
-    """
-    place = out.resolve()
-    if place.is_relative_to(source.resolve()):
-        raise UsageError(
-            f"{out} lies in the drive log {source}, which is only read; choose an --out elsewhere"
-        )
-    for above in place.parents:
-        if "schema" in (read_group(above) or {}):
-            raise UsageError(f"{out} lies in another store, {above}; choose an --out elsewhere")
 
 
 class _Session:
@@ -204,21 +159,7 @@ class _Session:
     @classmethod
     def ingesting(cls, source: Path, config: RunConfig, observer: Observer | None) -> _Session:
         """A session on the store of a source, which is created unless it is there and may be resumed."""
-        out = config.out
-        if out is None:
-            raise UsageError(
-                "nothing says where the store goes; give --out STORE, for example --out drive.zarr"
-            )
-        drive = open_sequence(source, config.sequence)
-        _check_place(out, source)
-        if config.existing is Existing.OVERWRITE:
-            SequenceStore.remove(out)
-        if config.existing is Existing.RESUME and out.exists():
-            store = SequenceStore.open(out)
-            if not store.was_made_from(drive.info):
-                raise UsageError(f"{out} was not made from {source} ({drive.info.name}); give its own --out")
-        else:
-            store = SequenceStore.create(out, drive.info)
+        store, drive = open_store(source, config)
         session = cls(store, config, observer)
         session.warnings.extend(drive.warnings)
         session._source = (source, drive.info.name)
@@ -230,31 +171,7 @@ class _Session:
         source, name = self._source
         self.store.clean()
         self.execute(plan_ingest(self.store, source, name, self._config.chunk_frames))
-        truth = write_ground_truth(self.store, open_sequence(source, name))
-        if truth is not None:
-            self.warnings.extend(truth.notes)
-            self._set_aside += [(f"labels/{GROUND_TRUTH}", entry) for entry in truth.quarantined]
-        self._tell_gaps()
-        for lidar in self.store.info.of_kind(SensorKind.LIDAR):
-            dropped = (
-                self.store.sensor_table(lidar.name)
-                .read(columns=("dropped_points",))
-                .samples["dropped_points"]
-            )
-            if dropped.any():
-                self.warnings.append(
-                    f"{lidar.name}: {dropped.sum()} points in {np.count_nonzero(dropped)} sweeps are not finite and "
-                    f"were left out, first in frame {int(np.argmax(dropped > 0))}"
-                )
-
-    def _tell_gaps(self) -> None:
-        for sensor in self.store.info.sensors:
-            status = self.store.sensor_table(sensor.name).read(columns=("status",)).samples["status"]
-            missing = np.flatnonzero(status == SampleStatus.MISSING)
-            if len(missing):
-                self.warnings.append(
-                    f"{sensor.name}: no data in {len(missing)} of {len(status)} frames, first in frame {missing[0]}"
-                )
+        self._set_aside += finish_ingest(self.store, open_sequence(source, name), self.warnings)
 
     @contextmanager
     def driving(self) -> Iterator[None]:

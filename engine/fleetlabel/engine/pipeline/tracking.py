@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from fleetlabel.engine.pipeline.config import RunConfig
-from fleetlabel.engine.pipeline.ranges import chunks, overlapping
+from fleetlabel.engine.pipeline.ranges import chunks, is_done, overlapping
 from fleetlabel.engine.pipeline.tasks import Task, TaskResult, keys
 from fleetlabel.geometry import quaternion
 from fleetlabel.geometry.arrays import I32, I64, AnyArray
@@ -103,6 +103,8 @@ def _track2d(
 ) -> TaskResult:
     store = SequenceStore.open(root)
     table = store.table(path)
+    if is_done(table, start, stop):
+        return TaskResult()
     found = store.read_boxes(detections, Boxes2D, start, stop)
     times, exposed = exposures(store, camera)
     times = times[start:stop]
@@ -121,6 +123,8 @@ def _track3d(
 ) -> TaskResult:
     store = SequenceStore.open(root)
     table = store.table(path)
+    if is_done(table, start, stop):
+        return TaskResult()
     found = store.read_boxes(cuboids, Boxes3D, start, stop)
     times = store.info.frame_timestamp_ns[start:stop]
     tracker = Tracker3D.from_state(config, table.checkpoint(start)) if start else Tracker3D(config)
