@@ -14,17 +14,49 @@ from fleetlabel.geometry.arrays import F64, I16, I64, U8, Bool
 
 CAR, TRUCK, PEDESTRIAN, BICYCLE = range(4)
 _CAR_PAINTS = np.array(
-    [(232, 232, 230), (24, 25, 28), (92, 96, 101), (168, 172, 176), (140, 22, 26), (28, 52, 104), (70, 92, 130)]
+    [
+        (232, 232, 230),
+        (24, 25, 28),
+        (92, 96, 101),
+        (168, 172, 176),
+        (140, 22, 26),
+        (28, 52, 104),
+        (70, 92, 130),
+    ]
     + [(46, 70, 54), (196, 176, 140), (214, 120, 30), (228, 200, 40), (98, 60, 44), (120, 140, 160)]
 )
 _TRUCK_PAINTS = np.array(
-    [(235, 235, 232), (190, 36, 32), (34, 70, 140), (230, 180, 40), (48, 110, 70), (60, 62, 66), (222, 110, 34)]
+    [
+        (235, 235, 232),
+        (190, 36, 32),
+        (34, 70, 140),
+        (230, 180, 40),
+        (48, 110, 70),
+        (60, 62, 66),
+        (222, 110, 34),
+    ]
 )
 _LOAD_PAINTS = np.array(
-    [(240, 240, 238), (225, 225, 220), (200, 60, 50), (60, 96, 160), (150, 152, 150), (70, 130, 90), (236, 206, 90)]
+    [
+        (240, 240, 238),
+        (225, 225, 220),
+        (200, 60, 50),
+        (60, 96, 160),
+        (150, 152, 150),
+        (70, 130, 90),
+        (236, 206, 90),
+    ]
 )
 _UPPERS = np.array(
-    [(30, 32, 40), (150, 30, 34), (40, 70, 130), (230, 228, 220), (110, 112, 116), (60, 96, 66), (214, 160, 50)]
+    [
+        (30, 32, 40),
+        (150, 30, 34),
+        (40, 70, 130),
+        (230, 228, 220),
+        (110, 112, 116),
+        (60, 96, 66),
+        (214, 160, 50),
+    ]
     + [(120, 70, 130), (200, 110, 120), (90, 64, 48), (30, 110, 120), (232, 96, 30)]
 )
 _LOWERS = np.array([(28, 30, 36), (44, 58, 92), (70, 72, 76), (120, 104, 82), (96, 112, 140), (60, 48, 44)])
@@ -66,6 +98,17 @@ class Places:
     walked_m: F64
 
 
+def columns(places: Places) -> list[F64]:
+    """The arrays of places, in order."""
+    return [places.s_m, places.d_m, places.yaw_rad, places.s_mps, places.d_mps, places.walked_m]
+
+
+def still_places(s_m: F64, d_m: F64, yaw_rad: F64) -> Places:
+    """Places of what does not move."""
+    zero = np.zeros(s_m.shape)
+    return Places(s_m, d_m, yaw_rad, zero, zero, zero)
+
+
 def draw_crowd(rng: np.random.Generator, object_id: I64, class_id: I16, largest_m: float = 99.0) -> Crowd:
     """Objects of given classes with drawn bodies and colours; none is longer than ``largest_m``."""
     pools = (cars(), trucks(), pedestrians(), cyclists())
@@ -88,9 +131,7 @@ def _tints(rng: np.random.Generator, class_id: I16) -> U8:
     tints = np.zeros((count, len(TINTED), 3))
     truck = (class_id == TRUCK)[:, None]
     weights = np.concatenate([np.full(4, 0.14), np.full(9, 0.44 / 9)])
-    tints[:, 0] = np.where(
-        truck, rng.choice(_TRUCK_PAINTS, count), rng.choice(_CAR_PAINTS, count, p=weights)
-    )
+    tints[:, 0] = np.where(truck, rng.choice(_TRUCK_PAINTS, count), rng.choice(_CAR_PAINTS, count, p=weights))
     tints[:, 1] = np.where(truck, rng.choice(_LOAD_PAINTS, count), rng.choice(_UPPERS, count))
     tints[:, 2] = rng.choice(_LOWERS, count)
     shade = rng.uniform(0.82, 1.08, (count, 3, 1))

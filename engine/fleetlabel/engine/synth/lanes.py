@@ -13,10 +13,18 @@ from functools import lru_cache
 
 import numpy as np
 
-from fleetlabel.engine.synth.crowd import BICYCLE, CAR, PEDESTRIAN, TRUCK, Crowd, Places, draw_crowd
-from fleetlabel.engine.synth.road import CYCLE_LANE_M, LANE_M, Road
+from fleetlabel.engine.synth.crowd import (
+    BICYCLE,
+    CAR,
+    PEDESTRIAN,
+    TRUCK,
+    Crowd,
+    Places,
+    columns,
+    draw_crowd,
+)
+from fleetlabel.engine.synth.road import BLOCK_M, CYCLE_LANE_M, LANE_M, Road
 from fleetlabel.engine.synth.route import Profile, border_speeds, profile_through
-from fleetlabel.engine.synth.road import BLOCK_M
 from fleetlabel.engine.synth.streams import Purpose, stream
 from fleetlabel.engine.synth.world_config import WorldConfig
 from fleetlabel.geometry.arrays import F64, I64
@@ -94,7 +102,7 @@ class Lane:
         page = self._page(slot // _PAGE)
         row = int(np.flatnonzero(page.crowd.object_id == object_id)[0])
         places = self._places(time_s, page.departure_s[row : row + 1])
-        return page.crowd, row, Places(*(getattr(places, name)[:, 0] for name in Places.__slots__))
+        return page.crowd, row, Places(*(column[:, 0] for column in columns(places)))
 
     def _places(self, time_s: F64, departure_s: F64) -> Places:
         clock, pace = self._clock.at(time_s)
@@ -135,7 +143,7 @@ def lanes_of(road: Road, config: WorldConfig) -> tuple[Lane, ...]:
         group = FIRST_LANE_GROUP + len(lanes)
         lanes.append(Lane(group, d_m, direction, course, clock, road.length_m, headway, classes, seed))
 
-    vehicles = {CAR: 0.86 * config.traffic, TRUCK: 0.14 * config.traffic}
+    vehicles = {CAR: 0.8 * config.traffic, TRUCK: 0.2 * config.traffic}
     outer = [(-(lane + 0.5) * LANE_M, 1) for lane in range(1, section.forward_lanes)]
     for d_m, direction in outer + [((lane + 0.5) * LANE_M, -1) for lane in range(section.backward_lanes)]:
         group = FIRST_LANE_GROUP + len(lanes)
@@ -143,11 +151,20 @@ def lanes_of(road: Road, config: WorldConfig) -> tuple[Lane, ...]:
         legs = [(BLOCK_M, float(a), float(b)) for a, b in zip(speeds[:-1], speeds[1:], strict=True)]
         if direction < 0:
             legs = [(length, after, before) for length, before, after in reversed(legs)]
-        add(d_m, direction, profile_through(0.0, 0.0, legs), _stop_and_go(config, group), (3.6, 2.4), vehicles)
+        add(
+            d_m, direction, profile_through(0.0, 0.0, legs), _stop_and_go(config, group), (3.6, 2.4), vehicles
+        )
     steady = profile_through(0.0, 0.0, [(1.0, 1.0, 1.0)])
     for side in (-1, 1):
         ride = profile_through(0.0, 0.0, [(road.length_m, 4.4, 4.4)])
-        add(side * (section.edge_m(side) + CYCLE_LANE_M / 2), -side, ride, steady, (5.5, 2.4), {BICYCLE: 0.7 * config.people})
+        add(
+            side * (section.edge_m(side) + CYCLE_LANE_M / 2),
+            -side,
+            ride,
+            steady,
+            (5.5, 2.4),
+            {BICYCLE: 0.7 * config.people},
+        )
         for track, track_m in enumerate(PAVEMENT_TRACKS_M):
             direction = side if track == 1 else -side
             speed = (1.45, 1.2, 1.05)[track]

@@ -23,7 +23,9 @@ def light_of(seed: int, daylight: Daylight | None) -> Light:
     drawn = list(Daylight)[int(rng.choice(4, p=[0.4, 0.2, 0.28, 0.12]))]
     (low, high), sun_rgb, sky_rgb, exposure = _KINDS[daylight or drawn]
     height, azimuth = np.radians(rng.uniform(low, high)), rng.uniform(-np.pi, np.pi)
-    sun_direction = np.array([np.cos(height) * np.cos(azimuth), np.cos(height) * np.sin(azimuth), np.sin(height)])
+    sun_direction = np.array(
+        [np.cos(height) * np.cos(azimuth), np.cos(height) * np.sin(azimuth), np.sin(height)]
+    )
     brightness = rng.uniform(0.88, 1.12)
     return Light(
         sun_direction=sun_direction,

@@ -42,14 +42,8 @@ class Profile:
         """Distances and speeds at times (...)."""
         time = np.asarray(time_s, dtype=np.float64)
         phase = np.maximum(np.searchsorted(self.start_s, time, side="right") - 1, 0)
-        duration, before, after = self.duration_s[phase], self.from_mps[phase], self.to_mps[phase]
-        since = time - self.start_s[phase]
-        within = np.clip(since, 0.0, duration)
-        u = within / duration
-        gain = after - before
-        speed = before + gain * (u * u * (3.0 - 2.0 * u))
-        distance = self.start_m[phase] + before * within + gain * duration * (u**3 - 0.5 * u**4)
-        return distance + speed * (since - within), speed
+        columns = (self.start_s, self.duration_s, self.start_m, self.from_mps, self.to_mps)
+        return progress(time, *(column[phase] for column in columns))
 
     def time_bounds(self, low_m: float, high_m: float) -> tuple[float, float]:
         """Times between which the distance is in an interval: exact where speed is constant, else a phase's ends."""
@@ -61,6 +55,19 @@ class Profile:
         if last == self.start_m.size - 1 or self.from_mps[last] == self.to_mps[last]:
             latest = self.start_s[last] + (high_m - self.start_m[last]) / self.from_mps[last]
         return float(earliest), float(latest)
+
+
+def progress(
+    time_s: F64, start_s: F64, duration_s: F64, start_m: F64, from_mps: F64, to_mps: F64
+) -> tuple[F64, F64]:
+    """Distances and speeds at times, each in its own phase; see :class:`Profile`."""
+    since = time_s - start_s
+    within = np.minimum(np.maximum(since, 0.0), duration_s)
+    u = within / duration_s
+    gain, square = to_mps - from_mps, u * u
+    speed = from_mps + gain * (square * (3.0 - 2.0 * u))
+    distance = start_m + from_mps * within + gain * duration_s * (square * u * (1.0 - 0.5 * u))
+    return distance + speed * (since - within), speed
 
 
 def profile_through(start_s: float, start_m: float, legs: Sequence[tuple[float, float, float]]) -> Profile:
@@ -104,7 +111,11 @@ def ego_profile(road: Road, seed: int, first_block: int) -> Profile:
     for block in range(first_block, road.turn_rad.size):
         before, after = float(speeds[block]), float(speeds[block + 1])
         if stops[block]:
-            legs += [(stop_m, before, 0.0), (2.0 + 5.0 * draw[block, 1], 0.0, 0.0), (BLOCK_M - stop_m, 0.0, after)]
+            legs += [
+                (stop_m, before, 0.0),
+                (2.0 + 5.0 * draw[block, 1], 0.0, 0.0),
+                (BLOCK_M - stop_m, 0.0, after),
+            ]
         else:
             legs.append((BLOCK_M, before, after))
     return profile_through(0.0, first_block * BLOCK_M, legs)

@@ -88,14 +88,18 @@ class _Ground:
         for column, side in enumerate((-1, 1)):
             out = side * d
             kerb, wall = section.kerb_m(side), section.wall_m(side)
-            kind[out > kerb - PARKING_M] = Material.ASPHALT if self._road.parking[self._number, column] else Material.GRASS
+            kind[out > kerb - PARKING_M] = (
+                Material.ASPHALT if self._road.parking[self._number, column] else Material.GRASS
+            )
             kind[out > kerb] = Material.PAVEMENT
             kind[out > wall] = Material.GRASS
             if self._road.side_streets[self._number, column]:
                 kind[(out > 0) & (np.abs(s - self._middle) < SIDE_STREET_HALF_M)] = Material.ASPHALT
         if self._crossing_m is not None:
             section_kerb = np.where(d < 0, section.kerb_m(-1), section.kerb_m(1))
-            path = (np.abs(s - self._crossing_m) < 4.0) & (np.abs(d) < section_kerb) & (kind == Material.GRASS)
+            path = (
+                (np.abs(s - self._crossing_m) < 4.0) & (np.abs(d) < section_kerb) & (kind == Material.GRASS)
+            )
             kind[path] = Material.PAVEMENT
         return kind
 
@@ -194,7 +198,12 @@ def _furnish(shape: Shape, road: Road, seed: int, number: int, crossing_m: float
                 sign(shape, spot, heading + (np.pi if side < 0 else 0.0), rng)
         if crossing_m is not None and road.junction[number]:
             place = road.world(np.array(crossing_m - 2.8), np.array(side * (kerb + 0.4)))
-            sign(shape, place, float(road.at(np.array(crossing_m)).heading_rad) + (np.pi if side < 0 else 0.0), rng)
+            sign(
+                shape,
+                place,
+                float(road.at(np.array(crossing_m)).heading_rad) + (np.pi if side < 0 else 0.0),
+                rng,
+            )
 
 
 def _buildings(
@@ -214,7 +223,11 @@ def _buildings(
     while at < end - 8.0:
         width, depth = float(rng.uniform(9.0, 20.0)), float(rng.uniform(9.0, 14.0))
         width = min(width, end - at)
-        built, setback, choice = rng.random() < (0.88 if town else 0.3), float(rng.uniform(0.6, 2.5)), int(rng.integers(12))
+        built, setback, choice = (
+            rng.random() < (0.88 if town else 0.3),
+            float(rng.uniform(0.6, 2.5)),
+            int(rng.integers(12)),
+        )
         height = float(rng.uniform(6.0, 20.0) if town else rng.uniform(5.0, 8.0))
         s_m = at + width / 2
         at += width + float(rng.choice([0.4, 3.0, 6.0]))
@@ -224,7 +237,10 @@ def _buildings(
         place = road.world(np.array(s_m), np.array(d_m))
         corner_m = 0.5 * float(np.hypot(width, depth))
         sagging = abs(float(frames.curvature_per_m)) * width**2 / 8.0
-        crowded = np.linalg.norm(centre_line - place, axis=1).min() < wall + setback + depth / 2 - 0.2 - 0 * corner_m
+        crowded = (
+            np.linalg.norm(centre_line - place, axis=1).min()
+            < wall + setback + depth / 2 - 0.2 - 0 * corner_m
+        )
         if across_street:
             continue
         if built and not crowded and sagging < setback + 0.8:
@@ -233,4 +249,10 @@ def _buildings(
         else:
             spot = road.world(np.array(s_m), np.array(side * (wall + 3.0 + 5.0 * rng.random())))
             if np.linalg.norm(centre_line - spot, axis=1).min() > wall + 2.0:
-                tree(shape, spot, rng, crown_m=float(rng.uniform(1.4, 2.2)), clear_m=float(rng.uniform(1.8, 2.8)))
+                tree(
+                    shape,
+                    spot,
+                    rng,
+                    crown_m=float(rng.uniform(1.4, 2.2)),
+                    clear_m=float(rng.uniform(1.8, 2.8)),
+                )

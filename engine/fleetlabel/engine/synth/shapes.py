@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from functools import lru_cache
+
 import numpy as np
 
 from fleetlabel.engine.synth.scene import Material, Mesh
@@ -22,7 +25,9 @@ class Shape:
         self._tint: list[U8] = []
         self._count = 0
 
-    def add(self, vertices: F64, triangles: I64, material: Material, tint: tuple[int, int, int] = (0, 0, 0)) -> None:
+    def add(
+        self, vertices: F64, triangles: I64, material: Material, tint: tuple[int, int, int] = (0, 0, 0)
+    ) -> None:
         """Add a part: vertices (V, 3), triangles (T, 3) of its own rows."""
         self._triangles.append(triangles + self._count)
         self._vertices.append(vertices)
@@ -48,16 +53,7 @@ class Shape:
 
         Each ring is counter-clockwise as seen from the last ring's side, so that the body faces outwards.
         """
-        count, around = rings.shape[:2]
-        i, j = np.meshgrid(np.arange(count - 1), np.arange(around), indexing="ij")
-        following = (j + 1) % around
-        quads = np.stack([i * around + j, i * around + following, (i + 1) * around + following], axis=-1)
-        others = np.stack([i * around + j, (i + 1) * around + following, (i + 1) * around + j], axis=-1)
-        fan = np.arange(1, around - 1)
-        first = np.stack([0 * fan, fan + 1, fan], axis=-1)
-        last = (count - 1) * around + np.stack([0 * fan, fan, fan + 1], axis=-1)
-        triangles = np.concatenate([quads.reshape(-1, 3), others.reshape(-1, 3), first, last])
-        self.add(rings.reshape(-1, 3), triangles, material)
+        self.add(rings.reshape(-1, 3), _loft_triangles(*rings.shape[:2]), material)
 
     def limb(
         self,
@@ -69,22 +65,29 @@ class Shape:
     ) -> None:
         """Add a tapered prism from one point to another."""
         a, b = np.array(start), np.array(stop)
-        axis = (b - a) / np.linalg.norm(b - a)
-        u = np.cross(axis, [0.0, 1.0, 0.0] if abs(axis[1]) < 0.9 else [1.0, 0.0, 0.0])
-        u /= np.linalg.norm(u)
-        v = np.cross(axis, u)
-        angle = 2.0 * np.pi * np.arange(sides) / sides
-        ring = np.cos(angle)[:, None] * u + np.sin(angle)[:, None] * v
-        self.loft(np.stack([a + radii[0] * ring, b + radii[1] * ring]), material)
+        x, y, z = ((b - a) / math.dist(start, stop)).tolist()
+        # Two directions across the axis: with y or, where the axis is y, with x.
+        u = np.array([-z, 0.0, x]) if abs(y) < 0.9 else np.array([0.0, z, -y])
+        u /= math.sqrt(float(u @ u))
+        v = np.array([y * u[2] - z * u[1], z * u[0] - x * u[2], x * u[1] - y * u[0]])
+        ring = _circle(sides) @ np.stack([u, v])
+        self.loft(np.array([a + radii[0] * ring, b + radii[1] * ring]), material)
 
     def disc(
-        self, center: tuple[float, float, float], radius: float, half_width: float, material: Material, sides: int
+        self,
+        center: tuple[float, float, float],
+        radius: float,
+        half_width: float,
+        material: Material,
+        sides: int,
     ) -> None:
         """Add a wheel-like cylinder about an axis along y."""
         x, y, z = center
         self.limb((x, y - half_width, z), (x, y + half_width, z), (radius, radius), material, sides)
 
-    def tyre(self, center: tuple[float, float, float], radius: float, thickness: float, half_width: float) -> None:
+    def tyre(
+        self, center: tuple[float, float, float], radius: float, thickness: float, half_width: float
+    ) -> None:
         """Add an annulus about an axis along y: a bicycle's tyre."""
         angle = 2.0 * np.pi * np.arange(16) / 16
         outward = np.stack([np.cos(angle), np.zeros(16), np.sin(angle)], axis=-1)
@@ -94,7 +97,9 @@ class Shape:
         i, j = np.meshgrid(np.arange(16), np.arange(4), indexing="ij")
         a, b = i * 4 + j, i * 4 + (j + 1) % 4
         c, d = (i + 1) % 16 * 4 + (j + 1) % 4, (i + 1) % 16 * 4 + j
-        triangles = np.concatenate([np.stack([a, b, c], -1).reshape(-1, 3), np.stack([a, c, d], -1).reshape(-1, 3)])
+        triangles = np.concatenate(
+            [np.stack([a, b, c], -1).reshape(-1, 3), np.stack([a, c, d], -1).reshape(-1, 3)]
+        )
         self.add(rings.reshape(-1, 3), triangles, Material.RUBBER)
 
     def ball(
@@ -126,6 +131,25 @@ def filling(vertices: F64) -> tuple[F64, F64]:
     return moved, 2.0 * half
 
 
+@lru_cache(maxsize=64)
+def _loft_triangles(count: int, around: int) -> I64:
+    """Triangles between ``count`` rings of ``around`` vertices, and over both ends."""
+    i, j = np.meshgrid(np.arange(count - 1), np.arange(around), indexing="ij")
+    following = (j + 1) % around
+    quads = np.stack([i * around + j, i * around + following, (i + 1) * around + following], axis=-1)
+    others = np.stack([i * around + j, (i + 1) * around + following, (i + 1) * around + j], axis=-1)
+    fan = np.arange(1, around - 1)
+    first = np.stack([0 * fan, fan + 1, fan], axis=-1)
+    last = (count - 1) * around + np.stack([0 * fan, fan, fan + 1], axis=-1)
+    return np.concatenate([quads.reshape(-1, 3), others.reshape(-1, 3), first, last])
+
+
+@lru_cache(maxsize=16)
+def _circle(sides: int) -> F64:
+    angle = 2.0 * np.pi * np.arange(sides) / sides
+    return np.stack([np.cos(angle), np.sin(angle)], axis=-1)
+
+
 def _fan(quads: I64) -> I64:
     """Triangles (2 Q, 3) of quads (Q, 4)."""
     return np.concatenate([quads[:, [0, 1, 2]], quads[:, [0, 2, 3]]])
@@ -140,8 +164,28 @@ def _unit_ball() -> tuple[F64, I64]:
         dtype=np.float64,
     )
     faces = np.array(
-        [(0, 11, 5), (0, 5, 1), (0, 1, 7), (0, 7, 10), (0, 10, 11), (1, 5, 9), (5, 11, 4), (11, 10, 2), (10, 7, 6)]
-        + [(7, 1, 8), (3, 9, 4), (3, 4, 2), (3, 2, 6), (3, 6, 8), (3, 8, 9), (4, 9, 5), (2, 4, 11), (6, 2, 10)]
+        [
+            (0, 11, 5),
+            (0, 5, 1),
+            (0, 1, 7),
+            (0, 7, 10),
+            (0, 10, 11),
+            (1, 5, 9),
+            (5, 11, 4),
+            (11, 10, 2),
+            (10, 7, 6),
+        ]
+        + [
+            (7, 1, 8),
+            (3, 9, 4),
+            (3, 4, 2),
+            (3, 2, 6),
+            (3, 6, 8),
+            (3, 8, 9),
+            (4, 9, 5),
+            (2, 4, 11),
+            (6, 2, 10),
+        ]
         + [(8, 6, 7), (9, 8, 1)]
     )
     a, b, c = corners[faces[:, 0]], corners[faces[:, 1]], corners[faces[:, 2]]

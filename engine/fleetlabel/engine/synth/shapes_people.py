@@ -82,7 +82,9 @@ def _walker(height: float, girth: float, dress: str, carried: str, phase: int) -
     angle = 2.0 * np.pi * phase / PHASES
     for side, ahead in ((1.0, angle), (-1.0, angle + np.pi)):
         swing = 0.0 if phase == STANDING else 0.46 * np.sin(ahead)
-        lift = 0.0 if phase == STANDING else 0.55 * max(np.cos(ahead), 0.0)  # the leg that comes forward bends
+        lift = (
+            0.0 if phase == STANDING else 0.55 * max(np.cos(ahead), 0.0)
+        )  # the leg that comes forward bends
         _leg(shape, side * 0.095 * g, hip_z, swing, lift, k, dress)
         _arm(shape, side * 0.225 * g, shoulder_z, -0.75 * swing, k, g)
     _torso(shape, dress, k, g)
@@ -124,7 +126,13 @@ def _oval(z: float, half_x: float, half_y: float, x: float = 0.0) -> F64:
 
 def _torso(shape: Shape, dress: str, k: float, g: float) -> None:
     """Trunk, and below it what hides the hips: a skirt or a coat's tails."""
-    ovals = [(0.90, 0.115, 0.165), (1.10, 0.11, 0.15), (1.32, 0.13, 0.19), (1.46, 0.10, 0.20), (1.52, 0.05, 0.08)]
+    ovals = [
+        (0.90, 0.115, 0.165),
+        (1.10, 0.11, 0.15),
+        (1.32, 0.13, 0.19),
+        (1.46, 0.10, 0.20),
+        (1.52, 0.05, 0.08),
+    ]
     shape.loft(np.stack([_oval(z * k, x * g, y * g) for z, x, y in ovals]), Material.UPPER_CLOTHES)
     if dress == "skirt":
         shape.loft(np.stack([_oval(0.55 * k, 0.20 * g, 0.24 * g), _oval(0.98 * k, 0.12 * g, 0.17 * g)]),

@@ -139,7 +139,12 @@ def _car(name: str, body: _CarBody, scale: float) -> Model:
 
 
 def _wheel(
-    shape: Shape, center: tuple[float, float, float], radius: float, half_width: float, sign: float, side: float
+    shape: Shape,
+    center: tuple[float, float, float],
+    radius: float,
+    half_width: float,
+    sign: float,
+    side: float,
 ) -> None:
     """A wheel in a dark arch; its rim faces outwards."""
     x, y, z = center
@@ -161,8 +166,18 @@ def _cabin(
     low, high = 0.90 * side, (0.80 if not body.load else 0.86) * side
     corners = np.array(
         [
-            [[base[0], low, rear_z], [base[0], -low, rear_z], [base[1], -low, front_z], [base[1], low, front_z]],
-            [[roof[0], high, height], [roof[0], -high, height], [roof[1], -high, height], [roof[1], high, height]],
+            [
+                [base[0], low, rear_z],
+                [base[0], -low, rear_z],
+                [base[1], -low, front_z],
+                [base[1], low, front_z],
+            ],
+            [
+                [roof[0], high, height],
+                [roof[0], -high, height],
+                [roof[1], -high, height],
+                [roof[1], high, height],
+            ],
         ]
     )
     shape.loft(corners, Material.PAINT)
@@ -172,7 +187,9 @@ def _cabin(
         shape.quads(_pane(rl, rr, trr, trl, 0.08, 0.92), Material.GLASS)
         shape.quads(_pane(fl, rl, trl, tfl, body.pillar + 0.03, 0.95), Material.GLASS)
         shape.quads(_pane(rr, fr, tfr, trr, 0.05, 1.0 - body.pillar - 0.03), Material.GLASS)
-    shape.quads(_pane(fl, rl, trl, tfl, 0.05, (body.pillar - 0.03) if not body.load else 0.30), Material.GLASS)
+    shape.quads(
+        _pane(fl, rl, trl, tfl, 0.05, (body.pillar - 0.03) if not body.load else 0.30), Material.GLASS
+    )
     start = 1.0 - body.pillar + 0.03 if not body.load else 0.70
     shape.quads(_pane(rr, fr, tfr, trr, start, 0.95), Material.GLASS)
 
@@ -200,8 +217,12 @@ def _lamps(
 ) -> None:
     """Headlights, tail lights, a grille and plates; (height, width) of the lamps."""
     for sign in (-1.0, 1.0):
-        shape.box((half - 0.06, sign * 0.64 * side, front[0] + 0.06), (0.11, 0.34 * side, 0.13), Material.HEADLIGHT)
-        shape.box((-half + 0.06, sign * 0.74 * side, rear[0]), (0.12, rear[1] * side, 0.16), Material.TAILLIGHT)
+        shape.box(
+            (half - 0.06, sign * 0.64 * side, front[0] + 0.06), (0.11, 0.34 * side, 0.13), Material.HEADLIGHT
+        )
+        shape.box(
+            (-half + 0.06, sign * 0.74 * side, rear[0]), (0.12, rear[1] * side, 0.16), Material.TAILLIGHT
+        )
     shape.box((half - 0.04, 0.0, front[0] + 0.02), (0.07, 0.80 * side, 0.14), Material.UNDERBODY)
     shape.box((half - 0.02, 0.0, 0.22 * height), (0.04, 0.50, 0.11), Material.PLATE)
     shape.box((-half + 0.02, 0.0, 0.33 * height), (0.04, 0.50, 0.11), Material.PLATE)
@@ -237,7 +258,12 @@ def _cab(shape: Shape, rear: float, front: float, side: float, high: float) -> N
     shape.loft(
         np.array(
             [
-                [[rear, side, 0.45], [rear, -side, 0.45], [front - 0.04, -side, 0.45], [front - 0.04, side, 0.45]],
+                [
+                    [rear, side, 0.45],
+                    [rear, -side, 0.45],
+                    [front - 0.04, -side, 0.45],
+                    [front - 0.04, side, 0.45],
+                ],
                 [[rear, side, waist], [rear, -side, waist], [front, -side, waist], [front, side, waist]],
             ]
         ),
@@ -246,7 +272,9 @@ def _cab(shape: Shape, rear: float, front: float, side: float, high: float) -> N
     top = 0.93 * side
     low = np.array([[rear, side, waist], [rear, -side, waist], [front, -side, waist], [front, side, waist]])
     roof_front = front - 0.30
-    roof = np.array([[rear, top, high], [rear, -top, high], [roof_front, -top, high], [roof_front, top, high]])
+    roof = np.array(
+        [[rear, top, high], [rear, -top, high], [roof_front, -top, high], [roof_front, top, high]]
+    )
     shape.loft(np.stack([low, roof]), Material.PAINT)
     (rl, rr, fr, fl), (trl, trr, tfr, tfl) = low, roof
     shape.quads(_pane(fr, fl, tfl, tfr, 0.05, 0.95), Material.GLASS)
@@ -254,19 +282,27 @@ def _cab(shape: Shape, rear: float, front: float, side: float, high: float) -> N
     shape.quads(_pane(rr, fr, tfr, trr, 0.38, 0.90), Material.GLASS)
 
 
-def _load(shape: Shape, kind: str, span: tuple[float, float], side: float, floor: float, height: float) -> None:
+def _load(
+    shape: Shape, kind: str, span: tuple[float, float], side: float, floor: float, height: float
+) -> None:
     """What is behind the cab."""
     rear, front = span
     middle, long = (rear + front) / 2, front - rear
     if kind == "box":
-        shape.box((middle, 0.0, (floor + height) / 2), (long, 2 * side + 0.02, height - floor), Material.UPPER_CLOTHES)
+        shape.box(
+            (middle, 0.0, (floor + height) / 2),
+            (long, 2 * side + 0.02, height - floor),
+            Material.UPPER_CLOTHES,
+        )
         shape.box((rear, 0.0, (floor + height) / 2), (0.06, 0.06, 0.9 * (height - floor)), Material.POLE)
         return
     shape.box((middle, 0.0, floor + 0.05), (long, 2 * side, 0.16), Material.UNDERBODY)
     if kind == "tanker":
         z = (floor + height) / 2
         angle = 2.0 * np.pi * np.arange(12) / 12
-        ring = np.stack([0 * angle, 0.94 * side * np.cos(angle), (height - floor) / 2 * np.sin(angle)], axis=-1)
+        ring = np.stack(
+            [0 * angle, 0.94 * side * np.cos(angle), (height - floor) / 2 * np.sin(angle)], axis=-1
+        )
         places = [(rear, 0.8), (rear + 0.2, 1.0), (front - 0.2, 1.0), (front, 0.8)]
         shape.loft(
             np.stack([ring * [1, wide, wide] + [x, 0.0, z] for x, wide in places]), Material.UPPER_CLOTHES
@@ -282,4 +318,6 @@ def _load(shape: Shape, kind: str, span: tuple[float, float], side: float, floor
         shape.box((middle, 0.0, floor + 0.45), (0.6 * long, 1.3 * side, 0.75), Material.BARK)
     else:
         shape.box((middle, 0.0, floor + 0.4 * wall), (0.94 * long, 1.9 * side, 0.8 * wall), Material.BARK)
-        shape.box((front, 0.0, (floor + height) / 2), (0.10, 1.9 * side, height - floor), Material.UPPER_CLOTHES)
+        shape.box(
+            (front, 0.0, (floor + height) / 2), (0.10, 1.9 * side, height - floor), Material.UPPER_CLOTHES
+        )

@@ -12,7 +12,12 @@ Rgb = tuple[int, int, int]
 
 
 def building(
-    shape: Shape, place_m: F64, facing_rad: float, size_dwh_m: tuple[float, float, float], facade: Rgb, rng: np.random.Generator
+    shape: Shape,
+    place_m: F64,
+    facing_rad: float,
+    size_dwh_m: tuple[float, float, float],
+    facade: Rgb,
+    rng: np.random.Generator,
 ) -> None:
     """Add a house: walls with rows of windows, a door towards the street, a flat or a pitched roof.
 
@@ -37,7 +42,9 @@ def building(
     panes = []
     for index, (middle, along, length) in enumerate(walls):
         corner = middle - 0.5 * length * along
-        shape.quads(_rectangle(corner - 0.1 * up, along, up, length, height + 0.1)[None], Material.FACADE, facade)
+        shape.quads(
+            _rectangle(corner - 0.1 * up, along, up, length, height + 0.1)[None], Material.FACADE, facade
+        )
         if index < 3:
             panes.append(_windows(corner + 0.02 * np.cross(along, up), along, length, height, pitch, floor))
     shape.quads(np.concatenate(panes), Material.WINDOW)
@@ -77,7 +84,9 @@ def _roof(shape: Shape, base: F64, forward: F64, left: F64, size: tuple[float, f
         shape.loft(np.stack([corners, corners + [0.0, 0.0, 0.35]]), Material.ROOF)
         return
     rise = np.array([0.0, 0.0, 0.42 * size[0]])
-    ridge = np.stack([base - width * left, base + width * left, base + width * left, base - width * left]) + rise
+    ridge = (
+        np.stack([base - width * left, base + width * left, base + width * left, base - width * left]) + rise
+    )
     shape.loft(np.stack([corners, ridge]), Material.ROOF)
 
 

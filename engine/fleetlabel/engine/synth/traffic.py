@@ -11,12 +11,22 @@ depends on its block or stretch and on nothing planned elsewhere:
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
 from functools import lru_cache
 
 import numpy as np
 
-from fleetlabel.engine.synth.crowd import CAR, PEDESTRIAN, TRUCK, Crowd, Places, draw_crowd, join
+from fleetlabel.engine.synth.courses import Course, Planned, courses_of
+from fleetlabel.engine.synth.crowd import (
+    CAR,
+    PEDESTRIAN,
+    TRUCK,
+    Crowd,
+    Places,
+    columns,
+    draw_crowd,
+    join,
+    still_places,
+)
 from fleetlabel.engine.synth.lanes import ID_STRIDE, Lane, lanes_of
 from fleetlabel.engine.synth.road import (
     BLOCK_M,
@@ -41,68 +51,12 @@ from fleetlabel.geometry.arrays import F64, Bool
 BLOCK_GROUP, STRETCH_GROUP = 0, 1
 ZEBRA_M = 8.5  # from a junction's middle to its crossing
 ZEBRA_HALF_M = 2.0
-STANDING_M = 3.9  # from the kerb to people who stand
+STANDING_M = 4.05  # from the kerb to people who stand
 _PITCH_M = 6.6  # of parking places
 _GRID_S = 0.2
-_PER_BLOCK = 1000
+PER_PLACE = 1000  # object ids of a block or a stretch
 _TURN_RADIUS_M = 6.5
 _TURN_MPS = 3.4
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Course:
-    """A way in road coordinates, of lines and arcs, and the motion along it.
-
-    Attributes:
-        start_m: (P,) distance along the way at which each piece begins.
-        pose: (P, 4) there: s, d, heading relative to the road, curvature.
-        profile: motion.
-    """
-
-    start_m: F64
-    pose: F64
-    profile: Profile
-
-    def at(self, time_s: F64) -> Places:
-        """Places at times (T,)."""
-        along, speed = self.profile.at(time_s)
-        piece = np.maximum(np.searchsorted(self.start_m, along, side="right") - 1, 0)
-        s, d, heading, curvature = self.pose[piece].T
-        since = along - self.start_m[piece]
-        yaw = heading + curvature * since
-        # sinc keeps the chord of an arc exact down to a straight line.
-        chord = since * np.sinc(curvature * since / (2.0 * np.pi))
-        middle = heading + 0.5 * curvature * since
-        return Places(
-            s + chord * np.cos(middle),
-            d + chord * np.sin(middle),
-            yaw,
-            speed * np.cos(yaw),
-            speed * np.sin(yaw),
-            along,
-        )
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Planned:
-    """Objects of a block or a stretch: first those that stand still, then those with a course.
-
-    Attributes:
-        crowd: all of them.
-        still: places of the first ones.
-        courses: of the others.
-    """
-
-    crowd: Crowd
-    still: Places
-    courses: tuple[Course, ...]
-
-    def at(self, time_s: F64, row: int) -> Places:
-        """Places (T,) of one object."""
-        count = self.still.s_m.size
-        if row >= count:
-            return self.courses[row - count].at(time_s)
-        return Places(*(np.full(time_s.shape, column[row]) for column in columns(self.still)))
 
 
 class Traffic:
@@ -134,13 +88,18 @@ class Traffic:
     def _plan_block(self, block: int) -> Planned:
         parked, parked_places = self._parked(block)
         standing, standing_places = self._standing(block)
-        crowd = join([parked, standing], [np.arange(parked.object_id.size), np.arange(standing.object_id.size)])
+        crowd = join(
+            [parked, standing], [np.arange(parked.object_id.size), np.arange(standing.object_id.size)]
+        )
         still = Places(
-            *(np.concatenate(pair) for pair in zip(columns(parked_places), columns(standing_places), strict=True))
+            *(
+                np.concatenate(pair)
+                for pair in zip(columns(parked_places), columns(standing_places), strict=True)
+            )
         )
         crossing, courses = self._crossing(block, crowd.object_id.size)
         every = join([crowd, crossing], [np.arange(crowd.object_id.size), np.arange(crossing.object_id.size)])
-        return Planned(every, still, courses)
+        return Planned(every, still, courses_of(courses))
 
     def _parked(self, block: int) -> tuple[Crowd, Places]:
         """Vehicles along the kerb, where there is a parking lane, no junction and no crossing, and room in bends."""
@@ -153,12 +112,14 @@ class Traffic:
         d = side * (edge + CYCLE_LANE_M + PARKING_M / 2)
         draw = rng.random((2 * count, 5))
         room = 1.0 - self._road.at(s).curvature_per_m * d
-        free = np.repeat(self._road.parking[block], count) & (room > 0.88) & (draw[:, 0] < self._config.parked)
+        free = (
+            np.repeat(self._road.parking[block], count) & (room > 0.88) & (draw[:, 0] < self._config.parked)
+        )
         if self._road.junction[block]:
             free &= np.abs(s - (block + 0.5) * BLOCK_M) > 17.0
         if crossing_m is not None:
             free &= np.abs(s - crossing_m) > 8.0
-        truck = free & (draw[:, 1] < 0.12)
+        truck = free & (draw[:, 1] < 0.16)
         follower = np.concatenate([[False], truck[:-1]]) & (np.arange(2 * count) % count > 0)
         truck &= ~follower & (np.arange(2 * count) % count < count - 1)  # a truck takes two places
         truck &= ~np.concatenate([[False], truck[:-1]])
@@ -171,9 +132,11 @@ class Traffic:
         class_id = np.where(truck[rows], TRUCK, CAR).astype(np.int16)
         crowd = draw_crowd(rng, _ids(BLOCK_GROUP, block, 0, rows.size), class_id, largest_m=9.3)
         jitter = draw[rows, 2:] - 0.5
-        slack = np.maximum(np.where(truck[rows], 2.0, 1.0) * BLOCK_M / count * 0.9 - crowd.size_lwh_m[:, 0] - 0.5, 0)
+        slack = np.maximum(
+            np.where(truck[rows], 2.0, 1.0) * BLOCK_M / count * 0.9 - crowd.size_lwh_m[:, 0] - 0.5, 0
+        )
         yaw = np.where(side[rows] > 0, np.pi, 0.0) + 0.04 * jitter[:, 0]
-        return crowd, _still(
+        return crowd, still_places(
             s[rows] + np.where(truck[rows], 0.5 * BLOCK_M / count, 0.0) + slack * jitter[:, 1],
             d[rows] + 0.12 * jitter[:, 2],
             yaw,
@@ -203,8 +166,10 @@ class Traffic:
         crowd = draw_crowd(
             rng, _ids(BLOCK_GROUP, block, 100, s.size), np.full(s.size, PEDESTRIAN, dtype=np.int16)
         )
-        return crowd, _still(
-            s, np.concatenate([d[here], d[pair]]), np.concatenate([yaw[here], np.full(int(pair.sum()), np.pi)])
+        return crowd, still_places(
+            s,
+            np.concatenate([d[here], d[pair]]),
+            np.concatenate([yaw[here], np.full(int(pair.sum()), np.pi)]),
         )
 
     def _crossing(self, block: int, first: int) -> tuple[Crowd, tuple[Course, ...]]:
@@ -227,7 +192,7 @@ class Traffic:
             size = crowd.size_lwh_m[row] + np.array([1.4, 0.9, 0.0])
             for start_s in [*(passing_s + rng.uniform(-12.0, 8.0, 12)).tolist(), times[-1] + 60.0]:
                 course = self._walk_over(s_m, side, start_s, float(1.2 + 0.3 * rng.random()))
-                if _is_clear(course.at(times), size, others):
+                if _is_clear(courses_of([course]).at(times), size, others):
                     break
             courses.append(course)
         return crowd, tuple(courses)
@@ -238,7 +203,9 @@ class Traffic:
         start = side * (section.kerb_m(side) + STANDING_M)
         width = abs(start) + section.kerb_m(-side) + STANDING_M
         pose = np.array([[s_m, start, -side * np.pi / 2, 0.0]])
-        profile = profile_through(start_s, 0.0, [(0.8, 0.0, speed), (width - 1.6, speed, speed), (0.8, speed, 0.0)])
+        profile = profile_through(
+            start_s, 0.0, [(0.8, 0.0, speed), (width - 1.6, speed, speed), (0.8, speed, 0.0)]
+        )
         return Course(np.zeros(1), pose, profile)
 
     def _plan_stretch(self, stretch: int) -> Planned:
@@ -251,9 +218,9 @@ class Traffic:
         wanted = int(rng.binomial(4, self._config.traffic))
         class_id = np.where(rng.random(wanted) < 0.2, TRUCK, CAR).astype(np.int16)
         crowd = draw_crowd(rng, _ids(STRETCH_GROUP, stretch, 0, wanted), class_id, largest_m=9.3)
-        nowhere = _still(np.zeros(0), np.zeros(0), np.zeros(0))
+        nowhere = still_places(np.zeros(0), np.zeros(0), np.zeros(0))
         if not (self._road.side_streets[first, 0] and self._road.side_streets[last, 0]) or wanted == 0:
-            return Planned(join([crowd], [np.zeros(0, dtype=np.int64)]), nowhere, ())
+            return Planned(join([crowd], [np.zeros(0, dtype=np.int64)]), nowhere, courses_of(()))
         times = self._times(first, last)
         ends = [(block + 0.5) * BLOCK_M for block in (first, last)]
         others = [other for end in ends for other in self._others(times, end - 16.0, end + 16.0)]
@@ -262,14 +229,16 @@ class Traffic:
         for row in range(wanted):
             ahead = -1.0 if row % 2 == 0 else 1.0
             for _ in range(7):
-                course = self._join_and_leave(first, last, ahead * float(rng.uniform(2.5, 13.0)), rng.random(2))
-                places = course.at(times)
+                course = self._join_and_leave(
+                    first, last, ahead * float(rng.uniform(2.5, 13.0)), rng.random(2)
+                )
+                places = courses_of([course]).at(times)
                 if _is_clear(places, crowd.size_lwh_m[row] + np.array([5.0, 0.6, 0.0]), others):
                     others.append((_as_columns(places), crowd.size_lwh_m[row : row + 1]))
                     kept.append(row)
                     courses.append(course)
                     break
-        return Planned(join([crowd], [np.array(kept, dtype=np.int64)]), nowhere, tuple(courses))
+        return Planned(join([crowd], [np.array(kept, dtype=np.int64)]), nowhere, courses_of(courses))
 
     def _join_and_leave(self, first: int, last: int, after_ego_s: float, draw: F64) -> Course:
         """A course into the ego's lane, some seconds before or after the ego vehicle passes, and out of it again."""
@@ -293,10 +262,16 @@ class Traffic:
         speeds = np.concatenate([[_TURN_MPS], self._speeds[borders], [_TURN_MPS]])
         legs = [(lengths[0], 0.0, _TURN_MPS), (arc, _TURN_MPS, _TURN_MPS)]
         legs += list(zip(np.diff(places), speeds[:-1], speeds[1:], strict=True))
-        legs += [(arc, _TURN_MPS, _TURN_MPS), (0.5 * lengths[4], _TURN_MPS, 6.0), (0.5 * lengths[4], 6.0, 0.0)]
+        legs += [
+            (arc, _TURN_MPS, _TURN_MPS),
+            (0.5 * lengths[4], _TURN_MPS, 6.0),
+            (0.5 * lengths[4], 6.0, 0.0),
+        ]
         until_lane_s = 2.0 * lengths[0] / _TURN_MPS + arc / _TURN_MPS
         start_s = self._ego_at(lane_in) + after_ego_s - until_lane_s
-        return Course(np.concatenate([[0.0], np.cumsum(lengths)[:-1]]), pose, profile_through(start_s, 0.0, legs))
+        return Course(
+            np.concatenate([[0.0], np.cumsum(lengths)[:-1]]), pose, profile_through(start_s, 0.0, legs)
+        )
 
     def _ego_at(self, s_m: float) -> float:
         """When the ego vehicle passes a place, to a tenth of a second or so."""
@@ -327,23 +302,13 @@ class Traffic:
         found = []
         for stretch in self.stretches(s_m, s_m):
             planned = self.stretch(stretch)
-            for row, course in enumerate(planned.courses):
-                found.append((_as_columns(course.at(times)), planned.crowd.size_lwh_m[row : row + 1]))
+            if planned.courses.count:
+                found.append((_as_columns(planned.courses.at(times)), planned.crowd.size_lwh_m))
         return found
 
 
-def columns(places: Places) -> list[F64]:
-    """The arrays of places, in order."""
-    return [getattr(places, field.name) for field in fields(places)]
-
-
-def _still(s_m: F64, d_m: F64, yaw_rad: F64) -> Places:
-    zero = np.zeros(s_m.shape)
-    return Places(s_m, d_m, yaw_rad, zero, zero, zero)
-
-
 def _ids(group: int, number: int, first: int, count: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-    return group * ID_STRIDE + number * _PER_BLOCK + first + np.arange(count, dtype=np.int64)
+    return group * ID_STRIDE + number * PER_PLACE + first + np.arange(count, dtype=np.int64)
 
 
 def _as_columns(places: Places) -> F64:
@@ -359,7 +324,9 @@ def _is_clear(places: Places, size_lwh_m: F64, others: list[tuple[F64, F64]]) ->
         reach = 0.5 * (np.hypot(*size_lwh_m[:2]) + np.hypot(size[:, 0], size[:, 1]))
         near = np.hypot(other[0] - mine[0], other[1] - mine[1]) < reach
         time, row = np.nonzero(near)
-        if time.size and bool(_meet(mine[:, time, 0], size_lwh_m[None, :2], other[:, time, row], size[row, :2]).any()):
+        if time.size and bool(
+            _meet(mine[:, time, 0], size_lwh_m[None, :2], other[:, time, row], size[row, :2]).any()
+        ):
             return False
     return True
 

@@ -6,7 +6,8 @@ from functools import lru_cache
 
 import numpy as np
 
-from fleetlabel.engine.synth.crowd import PEDESTRIAN, Crowd, Places, join
+from fleetlabel.engine.synth.courses import Planned, merge
+from fleetlabel.engine.synth.crowd import PEDESTRIAN, Crowd, Places, columns, join
 from fleetlabel.engine.synth.lanes import FIRST_LANE_GROUP, ID_STRIDE
 from fleetlabel.engine.synth.light import light_of
 from fleetlabel.engine.synth.road import BLOCK_M, MAX_HEADING_RAD, Road, build_road
@@ -14,7 +15,7 @@ from fleetlabel.engine.synth.route import EGO_LANE_M, Profile, ego_profile
 from fleetlabel.engine.synth.scene import Actors, Mesh
 from fleetlabel.engine.synth.scenery import block_mesh
 from fleetlabel.engine.synth.shapes_people import STANDING
-from fleetlabel.engine.synth.traffic import BLOCK_GROUP, Planned, Traffic, columns
+from fleetlabel.engine.synth.traffic import BLOCK_GROUP, PER_PLACE, Traffic
 from fleetlabel.engine.synth.world_config import WorldConfig
 from fleetlabel.geometry import quaternion, se3
 from fleetlabel.geometry.arrays import F64, I64
@@ -43,18 +44,21 @@ class World:
         self._road: Road = build_road(config.seed, 2 * before + driven)
         self._ego: Profile = ego_profile(self._road, config.seed, before)
         self._traffic = Traffic(config, self._road, self._ego, self._reach_m)
+        self._planned = lru_cache(maxsize=8)(self._merged)
         self._meshes = lru_cache(maxsize=24)(self._block_mesh)
 
     def world_from_ego(self, timestamp_ns: I64) -> F64:
         """True ego poses (N, 4, 4); the ego origin is on the ground below the middle of the rear axle."""
         along = self._ego.at(np.asarray(timestamp_ns, dtype=np.int64) * 1e-9)[0]
-        return self._poses(along, np.full(along.shape, EGO_LANE_M), np.zeros(along.shape), np.zeros(along.shape))
+        return self._poses(
+            along, np.full(along.shape, EGO_LANE_M), np.zeros(along.shape), np.zeros(along.shape)
+        )
 
     def actors(self, timestamp_ns: int) -> Actors:
         """Objects within range of the ego vehicle at a time, sorted by id."""
         time = np.array([timestamp_ns * 1e-9])
         crowds, places = self._near(time)
-        here = Places(*(np.concatenate([column[0] for column in each]) for each in zip(*map(columns, places), strict=True)))
+        here = Places(*(column[0] for column in columns(places)))
         center, heading = self._centers(here)
         near = self._distance(time, center)[0] <= self.config.range_m
         splits = np.cumsum([crowd.object_id.size for crowd in crowds])[:-1]
@@ -84,11 +88,8 @@ class World:
         times = np.linspace(start_ns * 1e-9, stop_ns * 1e-9, count)
         crowds, places = self._near(times)
         limit = self.config.range_m + 0.5 * _SAMPLE_S * _CLOSING_MPS
-        found = [np.zeros(0, dtype=np.int64)]
-        for crowd, at in zip(crowds, places, strict=True):
-            near = self._distance(times, self._centers(at)[0]) <= limit
-            found.append(crowd.object_id[near.any(axis=0)])
-        return np.unique(np.concatenate(found))
+        near = self._distance(times, self._centers(places)[0]) <= limit
+        return np.unique(np.concatenate([crowd.object_id for crowd in crowds])[near.any(axis=0)])
 
     def poses(self, object_id: int, timestamp_ns: I64) -> F64:
         """World-from-object transforms (N, 4, 4) of one object at times around which it exists.
@@ -103,11 +104,11 @@ class World:
         if group >= FIRST_LANE_GROUP:
             crowd, row, places = self._traffic.lanes[group - FIRST_LANE_GROUP].one(object_id, time)
         else:
-            planned = self._traffic.block(number // 1000) if group == BLOCK_GROUP else self._traffic.stretch(number // 1000)
-            rows = np.flatnonzero(planned.crowd.object_id == object_id)
-            if rows.size == 0:
-                raise _unknown(object_id)
-            crowd, row, places = planned.crowd, int(rows[0]), planned.at(time, int(rows[0]))
+            plan = self._traffic.block if group == BLOCK_GROUP else self._traffic.stretch
+            planned = plan(number // PER_PLACE)
+            crowd = planned.crowd
+            row = int(np.flatnonzero(crowd.object_id == object_id)[0])
+            places = Places(*(column[:, row] for column in columns(planned.at(time))))
         height = np.full(time.shape, 0.5 * crowd.size_lwh_m[row, 2])
         return self._poses(places.s_m, places.d_m, places.yaw_rad, height)
 
@@ -126,27 +127,27 @@ class World:
     def _block_mesh(self, number: int) -> Mesh:
         return block_mesh(self._road, self.config.seed, number, self._traffic.crossing_m(number))
 
-    def _near(self, times: F64) -> tuple[list[Crowd], list[Places]]:
-        """Crowds, and their places (T, K) each, of everything that may be near the ego vehicle at times (T,)."""
+    def _near(self, times: F64) -> tuple[list[Crowd], Places]:
+        """Crowds, K rows in all, and places (T, K) of everything that may be near the ego vehicle at times (T,)."""
         along = self._ego.at(times)[0]
         low, high = float(along.min()) - self._reach_m, float(along.max()) + self._reach_m
-        crowds: list[Crowd] = []
-        places: list[Places] = []
+        planned = self._planned(
+            max(int(low // BLOCK_M), 0), min(int(high // BLOCK_M), self._road.turn_rad.size - 1)
+        )
+        crowds, places = [planned.crowd], [planned.at(times)]
         for lane in self._traffic.lanes:
             found, at = lane.near(times, low, high)
-            crowds.append(join(found, [np.arange(crowd.object_id.size) for crowd in found]))
+            crowds += found
             places.append(at)
-        for planned in self._planned(low, high):
-            if planned.crowd.object_id.size:
-                crowds.append(planned.crowd)
-                places.append(_planned_places(planned, times))
-        return crowds, places
+        return crowds, Places(
+            *(np.concatenate(each, axis=1) for each in zip(*map(columns, places), strict=True))
+        )
 
-    def _planned(self, low_m: float, high_m: float) -> list[Planned]:
-        first = max(int(low_m // BLOCK_M), 0)
-        last = min(int(high_m // BLOCK_M), self._road.turn_rad.size - 1)
+    def _merged(self, first: int, last: int) -> Planned:
+        """What is planned for some blocks and the stretches they touch."""
         blocks = [self._traffic.block(block) for block in range(first, last + 1)]
-        return blocks + [self._traffic.stretch(stretch) for stretch in self._traffic.stretches(low_m, high_m)]
+        stretches = self._traffic.stretches(first * BLOCK_M, (last + 1) * BLOCK_M)
+        return merge(blocks + [self._traffic.stretch(stretch) for stretch in stretches])
 
     def _centers(self, places: Places) -> tuple[F64, F64]:
         """World places (..., 2) and headings (...)."""
@@ -159,7 +160,8 @@ class World:
         cos, sin = np.cos(frames.heading_rad), np.sin(frames.heading_rad)
         along = places.s_mps * (1.0 - frames.curvature_per_m * places.d_m)
         return np.stack(
-            [along * cos - places.d_mps * sin, along * sin + places.d_mps * cos, np.zeros(along.shape)], axis=-1
+            [along * cos - places.d_mps * sin, along * sin + places.d_mps * cos, np.zeros(along.shape)],
+            axis=-1,
         )
 
     def _distance(self, times: F64, xy_m: F64) -> F64:
@@ -174,18 +176,6 @@ class World:
         place = np.concatenate([self._road.world(s_m, d_m), z_m[:, None]], axis=1)
         rotation = quaternion.to_matrix(quaternion.from_yaw(frames.heading_rad + yaw_rad))
         return se3.transform(rotation, place)
-
-
-def _planned_places(planned: Planned, times: F64) -> Places:
-    """Places (T, K) of a block's or a stretch's objects."""
-    still = [np.broadcast_to(column, (times.size, column.size)) for column in columns(planned.still)]
-    moving = [columns(course.at(times)) for course in planned.courses]
-    return Places(
-        *(
-            np.concatenate([column, *(each[k][:, None] for each in moving)], axis=1)
-            for k, column in enumerate(still)
-        )
-    )
 
 
 def _meshes(crowd: Crowd, places: Places) -> tuple[Mesh, ...]:

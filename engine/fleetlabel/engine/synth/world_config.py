@@ -33,7 +33,7 @@ class WorldConfig(BaseModel):
     seed: int = Field(default=0, ge=0)
     duration_s: float = Field(default=20.0, gt=0.0, le=86_400.0)
     traffic: float = Field(default=0.75, ge=0.0, le=1.0)
-    parked: float = Field(default=0.55, ge=0.0, le=1.0)
-    people: float = Field(default=0.6, ge=0.0, le=1.0)
+    parked: float = Field(default=0.75, ge=0.0, le=1.0)
+    people: float = Field(default=0.5, ge=0.0, le=1.0)
     range_m: float = Field(default=110.0, ge=30.0, le=300.0)
     light: Daylight | None = None
