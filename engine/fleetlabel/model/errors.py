@@ -35,6 +35,10 @@ class ModelFileError(FleetLabelError, ValueError):
     """Weights cannot be used: not a model, damaged, or a model of another task."""
 
 
+class EditError(FleetLabelError, ValueError):
+    """An edit of labels cannot be done: it contradicts itself, the labels or the sequence."""
+
+
 class StoreError(FleetLabelError):
     """A store cannot be opened or written."""
 

@@ -9,12 +9,14 @@ from fleetlabel.store.info import SequenceInfo
 from fleetlabel.store.integrity import StoreInfo, TableInfo, describe, input_hash, verify
 from fleetlabel.store.part import Part
 from fleetlabel.store.readers import CameraReader, LidarReader
-from fleetlabel.store.sequence import LabelVersion, SequenceStore
+from fleetlabel.store.sequence import SequenceStore
 from fleetlabel.store.table import CommitRecord, Quarantined, SampleStatus, Table
+from fleetlabel.store.versions import LabelChanges, LabelVersion
 
 __all__ = [
     "CameraReader",
     "CommitRecord",
+    "LabelChanges",
     "LabelVersion",
     "LidarReader",
     "Part",

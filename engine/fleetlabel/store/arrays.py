@@ -54,20 +54,25 @@ def open_arrays(folder: Path, names: Sequence[str]) -> dict[str, zarr.Array[Any]
         return {name: zarr.Array(array) for name, array in zip(names, sync(open_all()), strict=True)}
 
 
-def read_arrays(folder: Path, names: Sequence[str]) -> dict[str, AnyArray]:
+def read_arrays(
+    folder: Path, names: Sequence[str], rows: Mapping[str, slice] | None = None
+) -> dict[str, AnyArray]:
     """Values of arrays by name.
+
+    Args:
+        rows: of the arrays of which just some rows are wanted.
 
     Raises:
         CorruptStoreError: one is not there or cannot be decoded. (A chunk whose file is gone reads as zeros: only
             ``verify`` finds that.)
     """
 
-    async def read(path: Path) -> Any:
-        array = await _open(path)
-        return await array.getitem(...)
+    async def read(name: str) -> Any:
+        array = await _open(folder / name)
+        return await array.getitem((rows or {}).get(name, ...))
 
     async def read_all() -> list[Any]:
-        return await asyncio.gather(*(read(folder / name) for name in names))
+        return await asyncio.gather(*(read(name) for name in names))
 
     with _committed_data(folder):
         return {name: np.asarray(values) for name, values in zip(names, sync(read_all()), strict=True)}

@@ -67,7 +67,7 @@ def committed_folder(target: Path, admit: Callable[[], bool]) -> Iterator[Path]:
             with _one_at_a_time(target.parent):
                 if admit():
                     scratch.rename(target)
-                    _sync(target.parent)
+                    sync(target.parent)
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
 
@@ -78,11 +78,11 @@ def write_file(target: Path, content: bytes) -> None:
     with write_errors(target):
         try:
             scratch.write_bytes(content)
-            _sync(scratch)
+            sync(scratch)
             scratch.rename(target)
         finally:
             scratch.unlink(missing_ok=True)
-        _sync(target.parent)
+        sync(target.parent)
 
 
 def make_folder(target: Path) -> None:
@@ -91,7 +91,7 @@ def make_folder(target: Path) -> None:
         missing = [folder for folder in (target, *target.parents) if not folder.exists()]
         for folder in reversed(missing):
             folder.mkdir(exist_ok=True)
-            _sync(folder.parent)
+            sync(folder.parent)
 
 
 def remove_pending(folder: Path, name: str | None = None) -> None:
@@ -116,7 +116,7 @@ def remove_folder(folder: Path, last: str) -> None:
             else:
                 entry.unlink()
         folder.rmdir()
-        _sync(folder.parent)
+        sync(folder.parent)
 
 
 def tree_digest(folder: Path, but: str) -> str:
@@ -198,10 +198,11 @@ def _sync_tree(folder: Path) -> None:
     """Syncs files and folders all at once: one after the other, each waits for a commit of the journal of its own."""
     paths = [Path(path, name) for path, _, files in os.walk(folder) for name in (*files, "")]
     with ThreadPoolExecutor(_SYNCS_AT_ONCE) as pool:
-        list(pool.map(_sync, paths))
+        list(pool.map(sync, paths))
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Waits until a file, or a folder's list of names, is on the disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -11,6 +11,8 @@ from fleetlabel.model.errors import CorruptStoreError
 from fleetlabel.store.durable import LOCK, PENDING
 from fleetlabel.store.groups import DOCUMENT, read_group, write_group
 
+JOURNAL = "journal/edits.log"  # the people's edits
+
 _PART = re.compile(r"(\d{8,})-(\d{8,})")
 
 
@@ -63,7 +65,7 @@ def strangers(root: Path) -> list[Path]:
     found = []
     for folder, names, table in walk_groups(root):
         for name in names:
-            if name == DOCUMENT or (name == LOCK and folder == root):
+            if name == DOCUMENT or (folder / name) in (root / LOCK, root / JOURNAL):
                 continue
             ours = _PART.fullmatch(name) if table else (folder / name / DOCUMENT).exists()
             if not ours:

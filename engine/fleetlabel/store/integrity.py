@@ -123,6 +123,10 @@ def verify(store: SequenceStore, on_part: Callable[[int, int], None] | None = No
             problems.append(f"{table.path} {start}..{stop}: {problem}")
         if on_part:
             on_part(done, len(parts))
+    try:
+        store.journal().read()
+    except StoreError as error:
+        problems.append(str(error))
     return problems + _losses(store)
 
 

@@ -7,7 +7,6 @@ import json
 import time
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -29,42 +28,26 @@ from fleetlabel.model.sensors import Sensor
 from fleetlabel.store import durable
 from fleetlabel.store.boxes import B, boxes_of, part_of
 from fleetlabel.store.groups import DOCUMENT, canonical_json, read_group, write_group
-from fleetlabel.store.hierarchy import add_group, is_table, strangers, walk_groups
+from fleetlabel.store.hierarchy import JOURNAL, add_group, is_table, strangers, walk_groups
 from fleetlabel.store.info import SequenceInfo
+from fleetlabel.store.journal import JournalFile
 from fleetlabel.store.part import Part
 from fleetlabel.store.readers import CameraReader, LidarReader
 from fleetlabel.store.table import Table
+from fleetlabel.store.versions import (
+    CUBOIDS,
+    OBJECTS,
+    PICTURES,
+    LabelChanges,
+    LabelVersion,
+    content_sha256,
+    documents_of,
+    exchanged,
+)
 
 SCHEMA_VERSION = 1
 GROUND_TRUTH = "ground_truth"
 _FINISHED = "created_ns"  # a label version is finished once its group has it
-
-
-@dataclass(frozen=True, slots=True)
-class LabelVersion:
-    """A finished set of labels.
-
-    Attributes:
-        name: of the version.
-        class_names: what its boxes' ``class_id`` counts.
-        cameras: cameras that have 2D boxes in it.
-        has_boxes3d: whether it has cuboids.
-        provenance: what made it: run, model, parameters.
-        created_ns: when it was finished; no part of what it is.
-    """
-
-    name: str
-    class_names: tuple[str, ...]
-    cameras: tuple[str, ...]
-    has_boxes3d: bool
-    provenance: Mapping[str, Any]
-    created_ns: int = field(default=0, compare=False)
-
-    @property
-    def table_paths(self) -> tuple[str, ...]:
-        """Paths of its tables."""
-        boxes2d = tuple(f"labels/{self.name}/boxes2d/{camera}" for camera in self.cameras)
-        return (*boxes2d, f"labels/{self.name}/boxes3d") if self.has_boxes3d else boxes2d
 
 
 class SequenceStore:
@@ -185,6 +168,12 @@ class SequenceStore:
                     f"{root} holds files that FleetLabel did not write, so it will not be overwritten: {some}; "
                     "move them away or choose another --out"
                 )
+            edits = len(JournalFile(root / JOURNAL).read())
+            if edits:
+                raise StoreError(
+                    f"{root} holds {edits} edits of people, so it will not be overwritten; delete the folder yourself "
+                    "if they are not needed, or choose another --out"
+                )
             durable.remove_folder(root, last=DOCUMENT)
 
     def writer_lock(self) -> AbstractContextManager[None]:
@@ -195,6 +184,10 @@ class SequenceStore:
         """Deletes what writers that died left behind; hold the writer's lock."""
         for folder, _, _ in walk_groups(self.root):
             durable.remove_pending(folder)
+
+    def journal(self) -> JournalFile:
+        """The people's edits, as they were written; :mod:`fleetlabel.labels` knows what they mean."""
+        return JournalFile(self.root / JOURNAL)
 
     # --- tables -----------------------------------------------------------------------------------------------------
 
@@ -277,6 +270,53 @@ class SequenceStore:
         write_group(self.root / "labels" / name, plan | {_FINISHED: time.time_ns()})
         return self.labels(name)
 
+    def write_label_changes(
+        self,
+        base: str,
+        changes: LabelChanges,
+        *,
+        class_names: tuple[str, ...],
+        provenance: Mapping[str, Any],
+        name: str | None = None,
+    ) -> LabelVersion:
+        """Writes an immutable label version that is ``base`` but for some objects, at the cost of those objects.
+
+        Args:
+            class_names: those of the base version first.
+            name: ``people-<hash of the content>`` by default; the same changes then are the same version.
+
+        Raises:
+            UsageError: the name cannot be used.
+            StoreExistsError: a version of this name exists that something else made.
+        """
+        begun = self.labels(base)
+        parts = changes.parts()
+        sha256 = content_sha256(base, class_names, parts)
+        name = name or f"people-{sha256[:12]}"
+        problem = name_problem(name)
+        if problem:
+            raise UsageError(f"labels cannot be named {name!r}: the name {problem}; choose another name")
+        plan = {
+            "class_names": list(class_names),
+            "cameras": sorted({*begun.cameras, *changes.boxes2d}),
+            "has_boxes3d": begun.has_boxes3d or len(changes.boxes3d) > 0,
+            "base": base,
+            "changed_cameras": sorted(changes.boxes2d),
+            "provenance": json.loads(json.dumps({**provenance, "content_sha256": sha256})),
+        }
+        if self._begin_labels(name, plan):
+            for path, part in parts.items():
+                table = Table.declare(self.root, f"labels/{name}/{path}", len(part))
+                if len(part):
+                    table.write(0, part, provenance=provenance)
+            write_group(self.root / "labels" / name, plan | {_FINISHED: time.time_ns()})
+        return self.labels(name)
+
+    def label_documents(self, name: str) -> dict[int, bytes]:
+        """What people said about the objects that they touched, by id; nothing in a version that a machine made."""
+        table = self.table(f"labels/{name}/{OBJECTS}") if self.labels(name).base is not None else None
+        return documents_of(table.read()) if table and table.length else {}
+
     def label_versions(self) -> tuple[str, ...]:
         """Names of the finished label versions."""
         folder = self.root / "labels"
@@ -301,6 +341,8 @@ class SequenceStore:
             has_boxes3d=head["has_boxes3d"],
             provenance=head["provenance"],
             created_ns=head[_FINISHED],
+            base=head.get("base"),
+            changed_cameras=tuple(head.get("changed_cameras", ())),
         )
 
     def latest_labels(self) -> LabelVersion:
@@ -314,19 +356,38 @@ class SequenceStore:
             raise StoreNotFoundError(f"{self.root} has no labels yet; make some with `fleetlabel run`")
         return max(versions, key=lambda version: (version.name != GROUND_TRUTH, version.created_ns))
 
-    def labels2d(self, name: str, camera: str) -> Boxes2D:
-        """2D boxes of a version in one camera; none if the version has none there."""
+    def labels2d(self, name: str, camera: str, start: int = 0, stop: int | None = None) -> Boxes2D:
+        """2D boxes of a version in one camera, of frames ``start:stop``; none if the version has none there."""
         version = self.labels(name)
+        if version.base is not None:
+            changed = f"{PICTURES}/{camera}" if camera in version.changed_cameras else None
+            return self._exchanged(
+                version, self.labels2d(version.base, camera, start, stop), changed, start, stop
+            )
         if camera not in version.cameras:
             return Boxes2D.empty(version.class_names)
-        return self.read_boxes(f"labels/{name}/boxes2d/{camera}", Boxes2D)
+        return self.read_boxes(f"labels/{name}/boxes2d/{camera}", Boxes2D, start, stop)
 
-    def labels3d(self, name: str) -> Boxes3D:
-        """Cuboids of a version; none if it has none."""
+    def labels3d(self, name: str, start: int = 0, stop: int | None = None) -> Boxes3D:
+        """Cuboids of a version, of frames ``start:stop``; none if it has none."""
         version = self.labels(name)
+        if version.base is not None:
+            return self._exchanged(version, self.labels3d(version.base, start, stop), CUBOIDS, start, stop)
         if not version.has_boxes3d:
             return Boxes3D.empty(version.class_names)
-        return self.read_boxes(f"labels/{name}/boxes3d", Boxes3D)
+        return self.read_boxes(f"labels/{name}/boxes3d", Boxes3D, start, stop)
+
+    def _exchanged(self, version: LabelVersion, base: B, path: str | None, start: int, stop: int | None) -> B:
+        """Boxes of a version's base with its own in the place of those of the objects that it changed."""
+        kind = type(base)
+        objects = self.table(f"labels/{version.name}/{path or OBJECTS}")
+        if not objects.length:
+            return base.with_class_names(version.class_names)
+        changed = objects.read()
+        if path is None:  # all that was changed here is gone
+            none = kind.empty(version.class_names).columns()
+            changed = Part(changed.samples, np.zeros(len(changed), dtype=np.int64), none)
+        return exchanged(base, kind, version.class_names, changed, range(start, stop or self.info.n_frames))
 
     def _begin_labels(self, name: str, plan: Mapping[str, Any]) -> bool:
         """Prepares to write a version, or to go on with it; False if it is finished already.
@@ -336,7 +397,7 @@ class SequenceStore:
         folder = self.root / "labels" / name
         found = read_group(folder) or {}
         if _FINISHED in found:
-            if {key: found[key] for key in plan} == plan:
+            if {key: found.get(key) for key in plan} == plan:
                 return False
             raise StoreExistsError(f"{self.root} already has labels named {name!r}; choose another name")
         if found != plan:

@@ -216,8 +216,8 @@ class Table:
                 break
             record = self.record(part_start, part_stop)
             names = [n for n in record.content_columns if columns is None or n.partition(".")[2] in columns]
-            whole = Part.from_arrays(self._read_arrays(record, ("counts", *names)))
-            parts.append(whole.take(max(start - part_start, 0), min(stop, part_stop) - part_start))
+            low, high = max(start - part_start, 0), min(stop, part_stop) - part_start
+            parts.append(self._read_samples(record, names, low, high))
             position = part_stop
         if position < stop:
             raise StoreNotFoundError(
@@ -255,6 +255,16 @@ class Table:
 
     def _read_arrays(self, record: CommitRecord, names: Sequence[str]) -> dict[str, AnyArray]:
         return read_arrays(self.part_folder(record.start, record.stop), names)
+
+    def _read_samples(self, record: CommitRecord, names: Sequence[str], low: int, high: int) -> Part:
+        """Samples ``low:high`` of a part; of a long part, no more is read than they own."""
+        if high - low == record.stop - record.start:
+            return Part.from_arrays(self._read_arrays(record, ("counts", *names)))
+        counts = self._read_arrays(record, ("counts",))["counts"].astype(np.int64)
+        first, last = int(counts[:low].sum()), int(counts[:high].sum())
+        rows = {name: slice(first, last) if name.startswith("flat.") else slice(low, high) for name in names}
+        arrays = read_arrays(self.part_folder(record.start, record.stop), names, rows)
+        return Part.from_arrays(arrays | {"counts": counts[low:high]})
 
     def part_folder(self, start: int, stop: int) -> Path:
         """Where the part of these samples is, or would be."""
