@@ -78,7 +78,7 @@ def test_the_truth_itself_is_perfect(store: SequenceStore) -> None:
     ):
         assert found[name] == pytest.approx(1.0), name
     assert found["truth"] > 0
-    for name in ("recall", "precision", "hota", "mota", "idf1"):
+    for name in ("recall", "precision", "ap_50", "hota", "mota", "idf1"):
         assert values(report, "2D")[name] == pytest.approx(1.0), name
 
 
@@ -105,6 +105,17 @@ def test_what_no_sensor_could_see_is_neither_missed_nor_wrong(store: SequenceSto
     assert (found["recall"], found["precision"]) == (1.0, 1.0)
     found = values(write_version(store, "all", truth.boxes), "3D")
     assert (found["recall"], found["precision"]) == (1.0, 1.0)
+
+
+def test_how_many_points_an_object_needs_can_be_said(store: SequenceStore) -> None:
+    truth = load_truth(store, "ground_truth")
+    many = int(np.median(truth.n_points[truth.visible])) + 1
+    write_version(store, "all", truth.boxes)
+    report = evaluate(store, "all", min_points=many)
+    near = truth.visible & (truth.n_points >= many) & (truth.range_m < 40.0) & (truth.name == "car")
+    assert 0 < near.sum() < (truth.visible & (truth.name == "car")).sum()
+    assert values(report, "3D")["truth"] == near.sum()
+    assert f"at least {many} lidar points" in report.statement[0]
 
 
 def test_lift_scores_follow_detections_to_their_cuboids(store: SequenceStore) -> None:

@@ -73,6 +73,20 @@ def test_average_precision_is_that_of_a_plain_loop(seed: int) -> None:
         assert curve.average_precision() == pytest.approx(brute_force_ap(scene, limit_m), abs=1e-12)
 
 
+@pytest.mark.parametrize("seed", range(12))
+def test_interpolated_precision_is_that_of_a_plain_loop(seed: int) -> None:
+    """COCO's rule in words: at each recall, the best precision of all thresholds that reach it."""
+    for curve in curves(random_detections(seed)).values():
+        reached = [
+            (sum(curve.hit[:k]) / curve.n_truth, sum(curve.hit[:k]) / k) for k in range(1, len(curve.hit) + 1)
+        ]
+        wanted = [
+            max((precision for recall, precision in reached if recall >= at), default=0.0)
+            for at in np.linspace(0, 1, 101)
+        ]
+        assert curve.interpolated_precision() == pytest.approx(np.mean(wanted), abs=1e-12)
+
+
 def test_average_precision_is_that_of_the_nuscenes_devkit(ask_oracles: Callable[[Scene], Any]) -> None:
     scenes = [random_detections(seed) for seed in range(40)]
     theirs = ask_oracles({"detection": scenes})["nuscenes"]
@@ -123,6 +137,8 @@ def test_no_truth_has_no_average_precision_and_no_prediction_scores_zero() -> No
     one = np.zeros(1, np.int64)
     without_truth = detection_ap(none, nowhere, one, np.zeros((1, 3)), np.ones(1))[2.0]
     assert np.isnan(without_truth.average_precision())
+    assert np.isnan(without_truth.interpolated_precision())
     without_predictions = detection_ap(one, np.zeros((1, 3)), none, nowhere, np.empty(0))[2.0]
     assert without_predictions.average_precision() == 0.0
+    assert without_predictions.interpolated_precision() == 0.0
     assert without_predictions.best_recall(0.75) == (0.0, np.inf)

@@ -25,6 +25,7 @@ CLASS_NAMES = ("car", "pedestrian", "Pickup Truck", "hovercraft")
 class Drive:
     """What a test wants its store to be."""
 
+    name: str = "synthetic"
     n_frames: int = 4
     speed_mps: float = 5.0
     cameras: tuple[str, ...] = ("front_left", "front", "front_right", "left", "back", "right")
@@ -107,7 +108,7 @@ def make_store(root: Path, drive: Drive) -> SequenceStore:
     ]
     if drive.lidar:
         sensors.append(Sensor("top", SensorKind.LIDAR, se3.transform(np.eye(3), np.array([0, 0, 2.0]))))
-    info = SequenceInfo("synthetic", tuple(sensors), times, Trajectory(times, poses))
+    info = SequenceInfo(drive.name, tuple(sensors), times, Trajectory(times, poses))
     store = SequenceStore.create(root, info)
     for sensor in sensors:
         _write_sensor(store, sensor, drive, times)

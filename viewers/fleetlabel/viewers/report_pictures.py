@@ -18,13 +18,13 @@ from fleetlabel.viewers.layout import camera_order
 from fleetlabel.viewers.palette import ColorBy
 from fleetlabel.viewers.scene import CameraView, FrameScene, SceneReader
 
-# All pictures together stay below some four megabytes, whatever the number of cameras.
-_PICTURES, _MOMENTS = 36, 4
-_STRIP = 6
+# All pictures together stay below some four megabytes, whatever the number of cameras and what they saw.
+_PICTURES, _MOMENTS, _STRIP = 36, 4, 6
+_CAMERA_BYTES, _GROUND_BYTES = 3_200_000, 1_000_000
+_QUALITIES = (82, 70, 55, 40, 25)
 _TILE_PX, _TILE_SCALE = 880, 1.6
 _GROUND_PX, _GROUND_SCALE = 720, 1.25
 _RADIUS_M = 40.0
-_QUALITY = 80
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +62,11 @@ def camera_moments(store: SequenceStore, version: str) -> Iterator[Moment]:
     labelled = sum(np.diff(block.frame_ptr(store.info.n_frames)) for block in boxes)
     usable = _usable(store, cameras)
     weight = usable * (1.0 + np.max(labelled, initial=0)) + labelled
-    for frame in spread(weight, max(min(_MOMENTS, _PICTURES // len(cameras)), 1)).tolist():
+    frames = spread(weight, max(min(_MOMENTS, _PICTURES // len(cameras)), 1)).tolist()
+    room_bytes = _CAMERA_BYTES // (len(frames) * len(cameras))
+    for frame in frames:
         scene = reader.at(frame)
-        yield Moment(frame, scene.elapsed_s, tuple(_camera_pictures(scene)))
+        yield Moment(frame, scene.elapsed_s, tuple(_camera_pictures(scene, room_bytes)))
 
 
 def ground_strip(store: SequenceStore, version: str, truth: str | None) -> Iterator[Moment]:
@@ -77,7 +79,7 @@ def ground_strip(store: SequenceStore, version: str, truth: str | None) -> Itera
         if scene.ground is not None:
             tile = np.empty((_GROUND_PX, _GROUND_PX, 3), dtype=np.uint8)
             draw_ground(tile, scene.ground, ColorBy.CLASS, _RADIUS_M, _GROUND_SCALE)
-            picture = _picture(f"from above, +{scene.elapsed_s:.1f} s", tile)
+            picture = _picture(f"from above, +{scene.elapsed_s:.1f} s", tile, _GROUND_BYTES // _STRIP)
             yield Moment(frame, scene.elapsed_s, (picture,))
 
 
@@ -105,20 +107,24 @@ def _usable(store: SequenceStore, sensors: list[str]) -> F64:
     return usable
 
 
-def _camera_pictures(scene: FrameScene) -> Iterator[Picture | None]:
+def _camera_pictures(scene: FrameScene, room_bytes: int) -> Iterator[Picture | None]:
     """Pictures as they lie around the vehicle, on three columns."""
     for row in camera_order([view.azimuth_rad for view in scene.cameras], min(len(scene.cameras), 3)):
-        yield None if row is None else _camera_picture(scene.cameras[row])
+        yield None if row is None else _camera_picture(scene.cameras[row], room_bytes)
 
 
-def _camera_picture(view: CameraView) -> Picture:
+def _camera_picture(view: CameraView, room_bytes: int) -> Picture:
     height = round(_TILE_PX * view.camera.height_px / view.camera.width_px)
     tile = np.empty((height, _TILE_PX, 3), dtype=np.uint8)
     draw_camera(tile, replace(view, overlays=view.overlays[:1]), ColorBy.CLASS, _TILE_SCALE)
-    return _picture(view.name, tile)
+    return _picture(view.name, tile, room_bytes)
 
 
-def _picture(name: str, tile: U8) -> Picture:
-    jpeg = simplejpeg.encode_jpeg(tile, quality=_QUALITY, colorspace="BGR", colorsubsampling="420")
+def _picture(name: str, tile: U8, room_bytes: int) -> Picture:
+    """The tile as JPEG, as good as fits."""
+    for quality in _QUALITIES:
+        jpeg = simplejpeg.encode_jpeg(tile, quality=quality, colorspace="BGR", colorsubsampling="420")
+        if len(jpeg) <= room_bytes:
+            break
     src = f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode()}"
     return Picture(name, src, tile.shape[1], tile.shape[0])
