@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from fleetlabel.engine.export.motion import moved_to
 from fleetlabel.engine.export.projection import exposure_ns
 from fleetlabel.geometry import quaternion
 from fleetlabel.geometry.arrays import F64, Bool
 from fleetlabel.model.boxes import Boxes3D
+from fleetlabel.model.motion import moved_to
 from fleetlabel.store import SequenceStore
 
 # Rays per object and direction of the picture.

@@ -15,13 +15,13 @@ from typing import Any, Self
 
 import numpy as np
 
-from fleetlabel.engine.export.motion import moved_to
 from fleetlabel.engine.export.projection import exposure_ns, project_labels
 from fleetlabel.engine.ingest.kitti_calib import KittiCalib
 from fleetlabel.engine.ingest.kitti_labels import DONT_CARE, rect_boxes
 from fleetlabel.geometry import se3, yaw
 from fleetlabel.geometry.arrays import F64, I64, AnyArray, Bool
 from fleetlabel.model.boxes import Boxes, Boxes2D, Boxes3D, Source
+from fleetlabel.model.motion import moved_to
 from fleetlabel.model.ontology import KITTI, canonical
 from fleetlabel.store import SequenceStore
 
