@@ -290,7 +290,7 @@ class SequenceStore:
             StoreExistsError: a version of this name exists that something else made.
         """
         begun = self.labels(base)
-        parts = changes.parts()
+        parts = changes.parts(class_names)
         sha256 = content_sha256(base, class_names, parts)
         name = name or f"people-{sha256[:12]}"
         problem = name_problem(name)

@@ -72,14 +72,17 @@ class LabelChanges:
     boxes3d: Boxes3D
     boxes2d: Mapping[str, Boxes2D]
 
-    def parts(self) -> dict[str, Part]:
-        """Tables by path below the version's group, one sample per object."""
+    def parts(self, class_names: tuple[str, ...]) -> dict[str, Part]:
+        """Tables by path below the version's group, one sample per object; classes counted by ``class_names``."""
         sizes = np.array([len(document) for document in self.documents], dtype=np.int64)
         text = np.frombuffer(b"".join(self.documents), dtype=np.uint8)
         pictures = {f"{PICTURES}/{camera}": boxes for camera, boxes in sorted(self.boxes2d.items())}
         return {
             OBJECTS: Part({"object_id": self.object_id}, sizes, {"json": text}),
-            **{path: self._by_object(boxes) for path, boxes in ({CUBOIDS: self.boxes3d} | pictures).items()},
+            **{
+                path: self._by_object(boxes.with_class_names(class_names))
+                for path, boxes in ({CUBOIDS: self.boxes3d} | pictures).items()
+            },
         }
 
     def _by_object(self, boxes: Boxes) -> Part:

@@ -1,0 +1,41 @@
+"""People's edits of labels: a journal of small values, re-solved around, undone, explained and saved as versions."""
+
+from fleetlabel.labels.applying import apply
+from fleetlabel.labels.explaining import Reason, explain
+from fleetlabel.labels.labels import Commit, Conflict, Labels
+from fleetlabel.labels.objects import Flag, LabelObject, Note, PictureBox, Pose, Segment
+from fleetlabel.labels.rebasing import CarriedOver, Misfit
+from fleetlabel.labels.records import Record, Step
+from fleetlabel.labels.saving import Difference, diff, objects_of, save_version, snapshot_of
+from fleetlabel.labels.snapshot import Snapshot
+from fleetlabel.labels.solving import ObjectBoxes, Solved, Solver
+from fleetlabel.labels.state import LabelState
+
+__all__ = [
+    "CarriedOver",
+    "Commit",
+    "Conflict",
+    "Difference",
+    "Flag",
+    "LabelObject",
+    "LabelState",
+    "Labels",
+    "Misfit",
+    "Note",
+    "ObjectBoxes",
+    "PictureBox",
+    "Pose",
+    "Reason",
+    "Record",
+    "Segment",
+    "Snapshot",
+    "Solved",
+    "Solver",
+    "Step",
+    "apply",
+    "diff",
+    "explain",
+    "objects_of",
+    "save_version",
+    "snapshot_of",
+]
