@@ -39,8 +39,13 @@ def report(
     print(page)
 
 
-def write_page(page: Path, store: SequenceStore, labels: str | None = None, truth: str | None = None) -> None:
+def write_page(
+    page: Path, store: SequenceStore, labels: str | None = None, truth: str | None = None
+) -> dict[str, Any] | None:
     """Writes the page about a label version (the newest by default), measured where there is a truth.
+
+    Returns:
+        The accuracy, as ``fleetlabel eval --json`` prints it; None without a truth.
 
     Raises:
         UsageError: the file's name does not end in .html, or labels are to be measured against themselves.
@@ -61,6 +66,7 @@ def write_page(page: Path, store: SequenceStore, labels: str | None = None, trut
     # The viewers must not be imported here: what they offer is found by name, as commands are.
     (write,) = (entry.load() for entry in entry_points(group="fleetlabel.pages", name="report"))
     write(page, store, version, against, accuracy, _read_ledger(ledger_path(store.root)))
+    return accuracy
 
 
 def _read_ledger(path: Path) -> Mapping[str, Any] | None:
