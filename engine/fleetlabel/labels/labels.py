@@ -173,7 +173,7 @@ class Labels:
                 return Commit(None, conflicts)
             state = apply_all(self.now.state, edits)
             meta = self._meta(author, reason, active_ms, request_id)
-            record = self._write(writer, self._record(edits, **meta), state)
+            record = self._write(writer, self._record(edits, **meta), self._moved(state))
             return Commit(record, (), False, new_ids, self._journal.last_fsync_s)
 
     def undo(self, author: str, **meta: Any) -> Commit | None:
@@ -216,14 +216,15 @@ class Labels:
             self._take(writer.read())
             if version == self.base.name:
                 raise UsageError(f"people's edits are on {version!r} already")
+            if not self.sequence:
+                raise UsageError(f"nobody has edited anything yet; open the labels with base {version!r}")
             base = self.base_named(version)
             carried = carry_over(self.now, base, born_id(self.sequence + 1, 0))
             images = tuple(sorted(carried.images.items()))
             edits = (Restore(object_id=images[0][0], images=images),) if images else ()
             state = apply_all(LabelState(base), edits)
             record = self._record(edits, base=version, **self._meta(author, **meta))
-            self.now = Snapshot(base, LabelState(base), self.solver)
-            self._write(writer, record, state)
+            self._write(writer, record, Snapshot(base, state, self.solver))
             return carried
 
     # --- looking back -----------------------------------------------------------------------------------------------
@@ -284,11 +285,11 @@ class Labels:
         values = {"base": self.now.base.name} | fields
         return Record(sequence=self.sequence + 1, at_ns=time.time_ns(), edits=tuple(edits), **values)
 
-    def _write(self, writer: JournalWriter, record: Record, state: LabelState) -> Record:
+    def _write(self, writer: JournalWriter, record: Record, after: Snapshot) -> Record:
         """Puts a record on the disk, and only then believes it."""
         written = record_of(writer.append(record.text()), record.sequence)
         self.history.add(written)
-        self.now = self._moved(state)
+        self.now = after
         return written
 
     def _answered(self, request_id: str, author: str, edits: Sequence[Edit]) -> Commit | None:
@@ -340,7 +341,7 @@ class Labels:
         edits = self.history.toggled(self.now.state, sequence, effective)
         target = {"redoes" if effective else "undoes": sequence}
         record = self._record(edits, step=step, **target, **meta)
-        written = self._write(writer, record, apply_all(self.now.state, edits))
+        written = self._write(writer, record, self._moved(apply_all(self.now.state, edits)))
         return Commit(written, fsync_s=self._journal.last_fsync_s)
 
 
