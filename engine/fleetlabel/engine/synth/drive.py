@@ -8,6 +8,7 @@ the data cost). It is some kilobytes a frame, as the truth itself is.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import version
 
@@ -37,6 +38,19 @@ START_NS = 1_760_000_000_000_000_000
 _POSE_NS = 20_000_000
 _JITTER_NS = 1_500_000  # of a camera's trigger, either way
 _TONES = 8  # of the slow wandering of the believed pose
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Notes:
+    """Truth that came out of the rays of pictures and sweeps, by sensor and frame.
+
+    Attributes:
+        pictured: rows of :func:`fleetlabel.engine.synth.truth.picture_truth`.
+        returns: (K, 2) objects and how many returns they gave.
+    """
+
+    pictured: dict[tuple[str, int], F64]
+    returns: dict[tuple[str, int], I64]
 
 
 class SyntheticDrive(SequenceSource):
@@ -158,6 +172,17 @@ class SyntheticDrive(SequenceSource):
             boxes3d=truth.within_sight(boxes3d, seen),
             provenance={"algorithm_version": ALGORITHM_VERSION, "seed": self.config.seed},
         )
+
+    def give_notes(self) -> Notes:
+        """What was noted since the last call, which is then forgotten here: for a drive that several processes make."""
+        notes = Notes(self._picture_truth, self._returns)
+        self._picture_truth, self._returns = {}, {}
+        return notes
+
+    def take_notes(self, notes: Notes) -> None:
+        """Adds what another process noted of the same drive."""
+        self._picture_truth |= notes.pictured
+        self._returns |= notes.returns
 
     # --- how ----------------------------------------------------------------------------------------------------------
 
