@@ -6,11 +6,13 @@ STAMP := $(VENV)/.installed
 ORACLES := .venv-oracles
 PYTEST := FLEETLABEL_ORACLES="$(CURDIR)/$(ORACLES)/bin/python" $(BIN)/pytest -q -n 2 --dist loadgroup
 
-.PHONY: help setup run test quick check format proto oracles clean
+.PHONY: help setup demo run test quick check format proto oracles clean
 
 help:
+	@echo "make demo     a synthetic drive, labelled and measured, in demo/"
 	@echo "make run DRIVE=... MODEL=... [OUT=drive.zarr] [ARGS='--tiles 3x2']   label a drive"
 	@echo "make test     all tests               make quick    the fast ones"
+	@echo "make soak     editors killed 200 times"
 	@echo "make check    style, types, layers    make format   mend the style"
 	@echo "make proto    generate code           make setup    install only"
 	@echo "make clean    remove what make made"
@@ -20,6 +22,9 @@ setup: $(STAMP)
 $(STAMP): pyproject.toml constraints.txt .ci/setup
 	@PYTHON="$(PYTHON)" .ci/setup $(VENV)
 	@touch $(STAMP)
+
+demo: $(STAMP)
+	@$(BIN)/fleetlabel demo $(ARGS)
 
 # DRIVE, MODEL and OUT reach the shell as variables, so that blanks in them do no harm.
 run: export DRIVE := $(DRIVE)
@@ -36,6 +41,10 @@ test: $(STAMP)
 
 quick: $(STAMP)
 	@$(PYTEST) -m "not slow" $(ARGS)
+
+# Editors that are killed at 200 random moments, on a disk that is really waited for.
+soak: $(STAMP)
+	@FLEETLABEL_SOAK_KILLS=200 FLEETLABEL_SYNC=1 $(BIN)/pytest -q tests/labels/test_killed_editors.py $(ARGS)
 
 check: $(STAMP)
 	@$(BIN)/ruff check --quiet .

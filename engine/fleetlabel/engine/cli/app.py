@@ -16,7 +16,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from fleetlabel.engine.cli import inspecting, labeling, reporting, validating
+from fleetlabel.engine.cli import demo, inspecting, labeling, reporting, synthesising, validating
 from fleetlabel.engine.cli.exit_codes import FAILED, INTERRUPTED, OK, USAGE
 from fleetlabel.model.errors import FleetLabelError, InterruptedRunError, UsageError
 
@@ -52,6 +52,8 @@ def _telling_of_ctrl_c(command: Callable[..., None]) -> Callable[..., None]:
 
 
 _COMMANDS: dict[str, Callable[..., None]] = {
+    "demo": demo.demo,
+    "synth": synthesising.synth,
     "ingest": labeling.ingest,
     "prelabel": labeling.prelabel,
     "lift": labeling.lift,
