@@ -35,5 +35,5 @@ def labels(store: SequenceStore) -> Labels:
 def processes() -> ForkServerContext:
     """Worker processes that start at once: forked from a server which has the imports and no threads."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["labels.editors"])
+    context.set_forkserver_preload(["fleetlabel.labels"])
     return context

@@ -79,3 +79,6 @@ def edits(ids: Sequence[int] = (*range(1, TRACKS + 1), *BORN)) -> st.SearchStrat
         build(e.Escalate, object_id=some, text=text, frame=maybe_frame),
         build(e.Settle, object_id=some, text=text, frame=maybe_frame),
     )
+
+
+SEQUENCES = st.lists(edits(), min_size=1, max_size=12)

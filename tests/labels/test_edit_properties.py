@@ -9,18 +9,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from fleetlabel.geometry import quaternion, yaw
 from fleetlabel.labels import Flag, LabelState, Snapshot, apply
 from fleetlabel.labels.codec import edit_from_json, edit_to_json, object_from_json, object_to_json
 from fleetlabel.labels.edits import Edit
 from fleetlabel.model.errors import EditError
-from labels.random_edits import BORN, edits
+from labels.random_edits import BORN, SEQUENCES, edits
 from labels.scenes import CAMERAS, TRACKS, make_store, open_labels
 
 IDS = [*range(1, TRACKS + 1), *BORN]
-SEQUENCES = st.lists(edits(), min_size=1, max_size=12)
 
 
 @pytest.fixture(scope="module")

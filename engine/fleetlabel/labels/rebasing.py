@@ -13,7 +13,7 @@ from fleetlabel.geometry.iou import bev_iou, iou_2d
 from fleetlabel.labels.base import BaseLabels, is_evidence
 from fleetlabel.labels.objects import FIRST_BORN_ID, Flag, LabelObject, Segment, joined_segments
 from fleetlabel.labels.snapshot import Snapshot
-from fleetlabel.labels.spans import runs_of
+from fleetlabel.labels.spans import Spans, runs_of
 from fleetlabel.model.boxes import Boxes2D, Boxes3D
 
 _LEAST_OVERLAP = 0.3  # of two boxes that can be of one object
@@ -64,13 +64,13 @@ def carry_over(old: Snapshot, new: BaseLabels, first_id: int) -> CarriedOver:
     Args:
         first_id: from which on ids for objects without a track are free.
     """
-    shares = {item.object_id: _shares(old, item.object_id, new) for item in old.state}
+    shares = {item.object_id: _shares(old, item, new) for item in old.state}
     gone = [
         object_id
         for object_id, item in old.state.objects.items()
         if item is None and object_id < FIRST_BORN_ID
     ]
-    shares |= {object_id: _shares_of(_base_boxes(old.base, object_id), new) for object_id in gone}
+    shares |= {object_id: _shares_of_deleted(old, object_id, new) for object_id in gone}
     segments = _segments(shares, new.n_frames)
     images: dict[int, LabelObject | None] = {}
     new_ids: dict[int, int] = {}
@@ -90,7 +90,10 @@ def carry_over(old: Snapshot, new: BaseLabels, first_id: int) -> CarriedOver:
             misfits.append(
                 Misfit(item.object_id, new_id, (), "the new run has no track there: only keyframes are left")
             )
-        carried = replace(item, object_id=new_id, segments=joined_segments(list(mine)))
+        classes = (
+            item.classes if mine or item.classes else Spans(((0, new.n_frames, old.state.class_of(item)),))
+        )
+        carried = replace(item, object_id=new_id, segments=joined_segments(list(mine)), classes=classes)
         misfits += _contradictions(item, carried, new, shares[item.object_id])
         images[new_id] = _with_what_is_still_accepted(carried, shares[item.object_id])
         new_ids[item.object_id] = new_id
@@ -101,46 +104,68 @@ def carry_over(old: Snapshot, new: BaseLabels, first_id: int) -> CarriedOver:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Share:
-    """Where one object and one track of the new version are the same thing, in one camera ("" cuboids)."""
+    """Where one object and one track of the new version are the same thing, in one camera ("" cuboids).
+
+    ``overlap`` is with the object as it was shown, ``closest`` with that or with the machine's boxes behind it: a slip
+    of the hand must not make an object unrecognizable.
+    """
 
     camera: str
     track_id: int
     frames: I64
     overlap: F64
+    closest: F64
 
 
-def _shares(old: Snapshot, object_id: int, new: BaseLabels) -> list[_Share]:
-    boxes = old.boxes(object_id)
-    return _shares_of({"": boxes.cuboids, **boxes.pictures}, new)
+AnyBoxes = Boxes2D | Boxes3D
 
 
-def _base_boxes(base: BaseLabels, track_id: int) -> dict[str, Boxes2D | Boxes3D]:
-    cameras = base.cameras_of(track_id)
-    return {camera: base.boxes_of(Segment(camera, track_id, 0, base.n_frames)) for camera in cameras}
+def _shares(old: Snapshot, item: LabelObject, new: BaseLabels) -> list[_Share]:
+    boxes = old.boxes(item.object_id)
+    shown: dict[str, AnyBoxes] = {"": boxes.cuboids, **boxes.pictures}
+    return _shares_of(shown, _machine_boxes(old.base, item.segments), new)
 
 
-def _shares_of(boxes: Mapping[str, Boxes2D | Boxes3D], new: BaseLabels) -> list[_Share]:
+def _shares_of_deleted(old: Snapshot, object_id: int, new: BaseLabels) -> list[_Share]:
+    whole = old.state.pristine(object_id)
+    boxes = _machine_boxes(old.base, whole.segments if whole else ())
+    return _shares_of(boxes, boxes, new)
+
+
+def _machine_boxes(base: BaseLabels, segments: tuple[Segment, ...]) -> dict[str, AnyBoxes]:
+    blocks: dict[str, list[AnyBoxes]] = {}
+    for segment in segments:
+        blocks.setdefault(segment.camera, []).append(base.boxes_of(segment))
+    return {camera: type(mine[0]).concatenate(mine) for camera, mine in blocks.items()}  # type: ignore[arg-type]
+
+
+def _shares_of(
+    shown: Mapping[str, AnyBoxes], machine: Mapping[str, AnyBoxes], new: BaseLabels
+) -> list[_Share]:
     found: list[_Share] = []
-    for camera, mine in boxes.items():
-        if not len(mine):
+    for camera in sorted({*shown, *machine}):
+        mine = [boxes[camera] for boxes in (shown, machine) if camera in boxes and len(boxes[camera])]
+        if not mine:
             continue
-        start, stop = int(mine.frame[0]), int(mine.frame[-1]) + 1
+        start, stop = min(int(b.frame[0]) for b in mine), max(int(b.frame[-1]) for b in mine) + 1
         if camera:
-            theirs: Boxes2D | Boxes3D = new.store.labels2d(new.name, camera, start, stop)
+            theirs: AnyBoxes = new.store.labels2d(new.name, camera, start, stop)
         else:
             theirs = new.store.labels3d(new.name, start, stop)
         theirs = theirs.take(theirs.track_id >= 0)
-        overlap = _overlap(mine, theirs)
-        shared = np.isin(theirs.frame, mine.frame)
-        for track_id in np.unique(theirs.track_id[overlap >= _LEAST_OVERLAP]).tolist():
+        overlap = _overlap(shown[camera], theirs) if camera in shown else np.zeros(len(theirs))
+        closest = np.maximum(overlap, _overlap(machine[camera], theirs)) if camera in machine else overlap
+        shared = np.isin(theirs.frame, np.concatenate([boxes.frame for boxes in mine]))
+        for track_id in np.unique(theirs.track_id[closest >= _LEAST_OVERLAP]).tolist():
             rows = np.flatnonzero((theirs.track_id == track_id) & shared)
-            hits = rows[overlap[rows] >= _LEAST_OVERLAP]
+            hits = rows[closest[rows] >= _LEAST_OVERLAP]
             if len(hits) >= _LEAST_SHARE * len(rows):
-                found.append(_Share(camera, track_id, theirs.frame[hits].astype(np.int64), overlap[hits]))
+                frames = theirs.frame[hits].astype(np.int64)
+                found.append(_Share(camera, track_id, frames, overlap[hits], closest[hits]))
     return found
 
 
-def _overlap(mine: Boxes2D | Boxes3D, theirs: Boxes2D | Boxes3D) -> F64:
+def _overlap(mine: AnyBoxes, theirs: AnyBoxes) -> F64:
     """(M,) overlap of each of their boxes with my box of its frame, 0 where I have none."""
     overlap = np.zeros(len(theirs))
     bounds = np.searchsorted(theirs.frame, np.stack([mine.frame, mine.frame + 1]))
@@ -166,7 +191,7 @@ def _segments(shares: Mapping[int, list[_Share]], n_frames: int) -> dict[int, tu
     for object_id, mine in shares.items():
         for share in mine:
             best = by_track.setdefault((share.camera, share.track_id), {})
-            for frame, overlap in zip(share.frames.tolist(), share.overlap.tolist(), strict=True):
+            for frame, overlap in zip(share.frames.tolist(), share.closest.tolist(), strict=True):
                 best[frame] = max(best.get(frame, (0.0, 0)), (overlap, object_id))
     segments: dict[int, list[Segment]] = {}
     for (camera, track_id), best in by_track.items():
