@@ -35,6 +35,10 @@ class ModelFileError(FleetLabelError, ValueError):
     """Weights cannot be used: not a model, damaged, or a model of another task."""
 
 
+class ClusterError(FleetLabelError, RuntimeError):
+    """Workers cannot be reached, do not fit, or were lost."""
+
+
 class EditError(FleetLabelError, ValueError):
     """An edit of labels cannot be done: it contradicts itself, the labels or the sequence."""
 

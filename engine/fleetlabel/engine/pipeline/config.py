@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from fleetlabel.engine.detect import DetectConfig
+from fleetlabel.engine.detect.bundled import named_weights
 from fleetlabel.engine.lift import LiftConfig
 from fleetlabel.model.errors import UsageError
 from fleetlabel.trackers import Smooth2DConfig, Smooth3DConfig, Tracker2DConfig, Tracker3DConfig
@@ -40,6 +41,26 @@ class Existing(StrEnum):
     OVERWRITE = "overwrite"
 
 
+class FleetConfig(BaseModel):
+    """Settings of a run over many drives.
+
+    Attributes:
+        cluster: address or scheduler file of a Dask cluster; None: workers of this machine.
+        threads: workers of this machine are threads of this process, not processes.
+        detect_needs: resources that a worker must offer for detection, for example ``{"GPU": 1}``.
+        wait_for_workers_s: how long a cluster may take until its first worker is there.
+        open_sequences: sequences that are worked on at the same time; by default as many as keep workers busy.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    cluster: str | None = None
+    threads: bool = False
+    detect_needs: dict[str, float] = {}
+    wait_for_workers_s: float = Field(default=10.0, ge=0)
+    open_sequences: int | None = Field(default=None, ge=1)
+
+
 class RunConfig(BaseModel):
     """Settings of a whole run.
 
@@ -47,13 +68,14 @@ class RunConfig(BaseModel):
         out: the store.
         existing: what to do if it exists already.
         sequence: which of the source's sequences; may be left out if there is only one.
-        model: YOLO weights (``.pt``, ``.onnx``, OpenVINO folder, ``.engine``).
+        model: YOLO weights (``.pt``, ``.onnx``, OpenVINO folder, ``.engine``), or ``synthetic``, the bundled ones.
         detections2d: instead of a model: folder with another detector's 2D boxes (KITTI tracking detections).
         detections3d: instead of lifting: folder with another detector's cuboids (KITTI detection format).
         labels: name of the label version; by default named after the run.
         chunk_frames: frames per task. Labels do not depend on it.
         workers: tasks at once; by default one per core.
         detect, lift, track: settings of the stages.
+        fleet: of a run over many drives; ``out`` is then the folder for their stores.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -70,6 +92,12 @@ class RunConfig(BaseModel):
     detect: DetectConfig = DetectConfig()
     lift: LiftConfig = LiftConfig()
     track: TrackConfig = TrackConfig()
+    fleet: FleetConfig = FleetConfig()
+
+    @field_validator("model", mode="before")
+    @classmethod
+    def _bundled(cls, model: object) -> object:
+        return named_weights(model)
 
 
 def load_config(file: Path | None, flags: Mapping[str, Any]) -> RunConfig:
@@ -114,7 +142,7 @@ def _merged(base: Mapping[str, Any], changes: Mapping[str, Any], where: str) -> 
         raise UsageError(f"{where}unknown setting {unknown[0]}; expected one of {sorted(base)}")
     merged = dict(base)
     for name, value in changes.items():
-        if isinstance(base[name], dict):
+        if isinstance(base[name], dict) and base[name]:
             if not isinstance(value, dict):
                 raise UsageError(
                     f"{where}{name} holds {value!r}, expected settings like {next(iter(base[name]))}: ..."

@@ -7,8 +7,9 @@ from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from dataclasses import dataclass
 from typing import Protocol
 
+from fleetlabel.engine.pipeline.faults import Fault
 from fleetlabel.engine.pipeline.schedule import End, Limits, Schedule, Start
-from fleetlabel.engine.pipeline.tasks import Finished, Task, TaskResult, Trouble, perform, trouble_of
+from fleetlabel.engine.pipeline.tasks import Finished, Task, TaskResult, perform
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,9 +17,7 @@ class Landed:
     """A task that is off its worker: its result, or what went wrong."""
 
     start: Start
-    result: TaskResult | None = None
-    trouble: Trouble = Trouble.ERROR
-    error: BaseException | None = None
+    result: TaskResult | Fault
 
 
 class Workers(Protocol):
@@ -39,7 +38,7 @@ class ExecutorWorkers:
 
     def __init__(self, executor: Executor) -> None:
         self._executor = executor
-        self._running: dict[Future[TaskResult], Start] = {}
+        self._running: dict[Future[TaskResult | Fault], Start] = {}
 
     def start(self, start: Start) -> None:
         """Begins a task, or queues it."""
@@ -48,15 +47,8 @@ class ExecutorWorkers:
 
     def wait(self) -> list[Landed]:
         """Tasks that have ended."""
-        landed = []
-        for future in wait(self._running, return_when=FIRST_COMPLETED).done:
-            start = self._running.pop(future)
-            error = future.exception()
-            if error is None:
-                landed.append(Landed(start, future.result()))
-            else:
-                landed.append(Landed(start, trouble=trouble_of(error), error=error))
-        return landed
+        ended = wait(self._running, return_when=FIRST_COMPLETED).done
+        return [Landed(self._running.pop(future), future.result()) for future in ended]
 
     def drain(self) -> None:
         """Drops what has not begun and waits for what has."""
@@ -91,12 +83,11 @@ def drive(
             if schedule.is_over():
                 return
             for landed in workers.wait() if schedule.in_flight else ():
-                if landed.result is not None:
+                if isinstance(landed.result, Fault):
+                    schedule.failed(landed.start, landed.result)
+                else:
                     schedule.done(landed.start, landed.result.more)
                     on_finished(landed.start.sequence, Finished(landed.start.task, landed.result))
-                else:
-                    assert landed.error is not None
-                    schedule.failed(landed.start, landed.trouble, landed.error)
     finally:
         workers.drain()
 
@@ -126,8 +117,8 @@ def execute(
             on_finished(done)
 
     def complain(end: End) -> None:
-        if end.error is not None:
-            raise end.error
+        if end.fault is not None and end.fault.error is not None:
+            raise end.fault.error
 
     schedule = Schedule([("", tasks)], Limits(in_flight))
     drive(schedule, ExecutorWorkers(executor), on_finished=keep, on_end=complain)

@@ -18,7 +18,8 @@ from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from fleetlabel.engine.pipeline.tasks import Key, Task, Trouble
+from fleetlabel.engine.pipeline.faults import Fault, Trouble
+from fleetlabel.engine.pipeline.tasks import Key, Task
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +60,11 @@ class Start:
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """A sequence is over: done, or failed at a task with an error."""
+    """A sequence is over: done, or failed at a task."""
 
     sequence: str
     failed_at: Task | None = None
-    error: BaseException | None = None
+    fault: Fault | None = None
 
 
 class Schedule:
@@ -137,17 +138,17 @@ class Schedule:
             self._give_turn(start.sequence)
         self._close_if_over(start.sequence)
 
-    def failed(self, start: Start, trouble: Trouble, error: BaseException) -> None:
+    def failed(self, start: Start, fault: Fault) -> None:
         """A task did not end well: it is tried again, or its sequence has failed."""
         sequence = self._landed(start)
         if not sequence.dropped:
-            if trouble is Trouble.TRANSIENT and start.attempt < self._limits.tries:
+            if fault.trouble is Trouble.TRANSIENT and start.attempt < self._limits.tries:
                 sequence.push(replace(start, attempt=start.attempt + 1))
-            elif trouble is Trouble.KILLED and not start.isolated:
+            elif fault.trouble is Trouble.KILLED and not start.isolated:
                 sequence.push(replace(start, isolated=True))
             else:
                 sequence.drop()
-                sequence.failure = End(start.sequence, start.task, error)
+                sequence.failure = End(start.sequence, start.task, fault)
             self._give_turn(start.sequence)
         self._close_if_over(start.sequence)
 

@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
-import errno
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from enum import Enum
 from typing import Any
 
+from fleetlabel.engine.pipeline.faults import Fault, fault_of
 from fleetlabel.store.table import Quarantined
 
 Key = tuple[str, str, int]
 """Stage, sensor and first frame: a task's name within its sequence."""
 
-# Refusals of a file system or a network that has hiccups; the same call may succeed in a moment.
-_TRANSIENT = frozenset(
-    getattr(errno, name)
-    for name in (
-        "EAGAIN", "EBUSY", "ECONNABORTED", "ECONNREFUSED", "ECONNRESET", "EHOSTDOWN", "EHOSTUNREACH", "EINTR", "EIO",
-        "ENETDOWN", "ENETRESET", "ENETUNREACH", "ENOTCONN", "EPIPE", "EREMOTEIO", "ESTALE", "ETIMEDOUT",
-    )
-)  # fmt: skip
 _PAUSE_S = 0.5
 
 
@@ -35,7 +26,7 @@ class TaskResult:
         boxes: boxes that it made.
         quarantined: samples that it could not use.
         more: tasks that are to be done now that it is: planning is a task, too.
-        facts: JSON-ready: what else its driver should know.
+        facts: what else its driver should know; little, too.
     """
 
     frames: int = 0
@@ -81,33 +72,18 @@ class Finished:
     result: TaskResult
 
 
-class Trouble(Enum):
-    """Why a task did not end well."""
-
-    ERROR = "it raised an error"
-    TRANSIENT = "the file system or the network had a hiccup"
-    KILLED = "its worker died, more than once"
-
-
 def keys(tasks: Iterable[Task]) -> tuple[Key, ...]:
     """Keys of tasks."""
     return tuple(task.key for task in tasks)
 
 
-def perform(work: Callable[[], TaskResult], attempt: int = 1) -> TaskResult:
-    """Does a task's work and takes its time; later attempts wait a little before they begin."""
+def perform(work: Callable[[], TaskResult], attempt: int = 1) -> TaskResult | Fault:
+    """Does a task's work and takes its time; later attempts wait a little before they begin. Raises nothing."""
     if attempt > 1:
         time.sleep(_PAUSE_S * 2 ** (attempt - 2))
     wall_s, cpu_s = time.perf_counter(), time.thread_time()
-    result = work()
+    try:
+        result = work()
+    except Exception as error:
+        return fault_of(error)
     return replace(result, wall_s=time.perf_counter() - wall_s, cpu_s=time.thread_time() - cpu_s)
-
-
-def trouble_of(error: BaseException) -> Trouble:
-    """Whether an error that a task raised may pass; what it was raised from counts as well."""
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, OSError) and cause.errno in _TRANSIENT:
-            return Trouble.TRANSIENT
-        cause = cause.__cause__
-    return Trouble.ERROR

@@ -1,0 +1,146 @@
+"""Which drives a fleet consists of: folders, globs, lists of them, and folders of drives, as single sequences."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from fleetlabel.engine.ingest import list_sequences, recognise
+from fleetlabel.engine.ingest.formats import FORMATS
+from fleetlabel.model.errors import FleetLabelError, UsageError
+from fleetlabel.store.groups import read_group
+
+_LISTS = (".txt", ".yaml", ".yml")
+_DEPTH = 3  # how far below a folder drives are looked for
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Drive:
+    """One sequence of a drive log.
+
+    Attributes:
+        source: the drive log's folder, absolute.
+        sequence: its name in there; empty if the folder cannot be told.
+        problem: why it cannot be labelled, if that is known already.
+    """
+
+    source: Path
+    sequence: str
+    problem: str | None = None
+
+
+def find_drives(sources: Sequence[str | Path], sequence: str | None = None) -> list[Drive]:
+    """Every sequence that the sources name, each once, sorted.
+
+    A source is a drive log, a folder that has drive logs in it, a glob, or a list of sources: a ``.txt`` file with
+    one per line (# begins a comment), a ``.yaml`` file with a list whose entries are sources or ``{source:,
+    sequence:}``, either with or without ``@`` before its name. Paths in a list are relative to the list.
+
+    A drive log that cannot be told, or has no sequence, is a drive with a problem: the others go on.
+
+    Args:
+        sequence: only this one of each source.
+
+    Raises:
+        UsageError: a source does not exist, matches nothing, or has no drive log in it; or a list cannot be read.
+    """
+    found = {
+        (drive.source, drive.sequence): drive
+        for source in sources
+        for drive in _drives_of(os.fspath(source), sequence, Path())
+    }
+    if not found:
+        raise UsageError("there is no drive to label; give the folder of a drive log")
+    return sorted(found.values())
+
+
+def _drives_of(source: str, sequence: str | None, base: Path) -> Iterator[Drive]:
+    path = base / Path(source.removeprefix("@")).expanduser()
+    if source.startswith("@") or (path.suffix in _LISTS and path.is_file()):
+        for entry, its_sequence in _entries(path):
+            yield from _drives_of(entry, its_sequence or sequence, path.parent)
+    elif path.exists():
+        yield from _drives_in(path.resolve(), sequence)
+    elif glob.has_magic(source):
+        matches = sorted(glob.glob(str(path), recursive=True))  # noqa: PTH207 - Path.glob takes no absolute pattern
+        folders = [Path(match) for match in matches if Path(match).is_dir()]
+        if not folders:
+            raise UsageError(f"{source} matches no folder; check the pattern")
+        for folder in folders:
+            yield from _drives_in(folder.resolve(), sequence)
+    else:
+        raise UsageError(f"{path} does not exist; give the folder of a drive log, a glob or a list of them")
+
+
+def _entries(path: Path) -> list[tuple[str, str | None]]:
+    """(source, sequence) of a list."""
+    try:
+        text = path.read_text()
+        if path.suffix not in (".yaml", ".yml"):
+            lines = [line.partition("#")[0].strip() for line in text.splitlines()]
+            return [(line, None) for line in lines if line]
+        loaded: Any = yaml.safe_load(text)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UsageError(f"cannot read the list of drives {path}: {error}") from error
+    entries: list[tuple[str, str | None]] = []
+    for row, entry in enumerate(loaded if isinstance(loaded, list) else [loaded], start=1):
+        if isinstance(entry, str):
+            entries.append((entry, None))
+        elif isinstance(entry, dict) and set(entry) <= {"source", "sequence"} and "source" in entry:
+            entries.append((str(entry["source"]), entry.get("sequence") and str(entry["sequence"])))
+        else:
+            raise UsageError(
+                f"{path}: entry {row} is {entry!r}; expected a path, or source: and sequence: of a drive"
+            )
+    return entries
+
+
+def _drives_in(path: Path, sequence: str | None) -> Iterator[Drive]:
+    if _is_drive(path):
+        yield from _sequences_of(path, sequence)
+        return
+    below = list(_logs_below(path, _DEPTH)) if path.is_dir() else []
+    if not below:
+        try:
+            recognise(path)
+        except FleetLabelError as error:
+            yield Drive(path, sequence or "", str(error))
+    for log in below:
+        yield from _sequences_of(log, sequence)
+
+
+def _logs_below(folder: Path, depth: int) -> Iterator[Path]:
+    for child in sorted(folder.iterdir()):
+        if not child.is_dir() or child.name.startswith("."):
+            continue
+        if _is_drive(child):
+            yield child
+        elif depth > 1 and "schema" not in (read_group(child) or {}):
+            yield from _logs_below(child, depth - 1)
+
+
+def _is_drive(path: Path) -> bool:
+    return path.is_dir() and any(candidate.matches(path) for candidate in FORMATS)
+
+
+def _sequences_of(path: Path, sequence: str | None) -> Iterator[Drive]:
+    try:
+        names = list_sequences(path)
+    except FleetLabelError as error:
+        yield Drive(path, sequence or "", str(error))
+        return
+    if not names:
+        yield Drive(path, sequence or "", f"{path} has no sequence in it")
+    elif sequence is None:
+        for name in names:
+            yield Drive(path, name)
+    elif sequence in names:
+        yield Drive(path, sequence)
+    else:
+        yield Drive(path, sequence, f"{path} has no sequence {sequence!r}; it has {', '.join(names)}")
