@@ -16,7 +16,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from fleetlabel.engine.cli import demo, inspecting, labeling, reporting, synthesising, validating
+from fleetlabel.engine.cli import demo, inspecting, labeling, labels, reporting, synthesising, validating
 from fleetlabel.engine.cli.exit_codes import FAILED, INTERRUPTED, OK, USAGE
 from fleetlabel.model.errors import FleetLabelError, InterruptedRunError, UsageError
 
@@ -65,6 +65,11 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "info": inspecting.info,
     "verify": inspecting.verify,
     "validate": validating.validate,
+    "history": labels.history,
+    "diff": labels.diff,
+    "why": labels.why,
+    "revert": labels.revert,
+    "save": labels.save,
 }
 for _name, _command in _COMMANDS.items():
     app.command(_name)(_telling_of_ctrl_c(_command))

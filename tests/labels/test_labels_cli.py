@@ -1,0 +1,89 @@
+"""The commands about people's edits."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import pytest
+
+from fleetlabel.engine.cli.app import main
+from fleetlabel.labels import Labels
+from fleetlabel.labels import edits as e
+from labels.scenes import open_labels
+
+MOVE = e.SetKeyframe3D(object_id=1, frame=5, center_m=(12.0, -8.0, 0.8), yaw_rad=0.0)
+
+
+@pytest.fixture
+def edited(labels: Labels) -> Labels:
+    labels.commit([MOVE], author="ann", reason="off the road")
+    labels.commit([e.DeleteObject(object_id=4)], author="bob")
+    return labels
+
+
+def run(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *arguments: object
+) -> tuple[int, str]:
+    monkeypatch.setattr(sys, "argv", ["fleetlabel", *map(str, arguments)])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    said = capsys.readouterr()
+    code = ended.value.code
+    return (code if isinstance(code, int) else 0), said.out + said.err
+
+
+def test_history_diff_why_revert_and_save(
+    edited: Labels, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = edited.store.root
+
+    def told(*arguments: object) -> str:
+        code, said = run(capsys, monkeypatch, *arguments)
+        assert code == 0, said
+        return said
+
+    assert "ann set_keyframe_3d [1] on auto: off the road" in told("history", root)
+    assert "bob" not in told("history", root, "--object", 1)
+    records = json.loads(told("history", root, "--json"))["records"]
+    assert [(r["author"], r["in_effect"]) for r in records] == [("ann", True), ("bob", True)]
+    assert "object 4 removed" in told("diff", root, "auto", "now")
+    assert [d["object_id"] for d in json.loads(told("diff", root, 1, 2, "--json"))["objects"]] == [4]
+    said = told("why", root, "1@5")
+    assert "source human" in said and "off the road" in said and "keyframes nearby: 5" in said
+    assert json.loads(told("why", root, "1@5/front", "--json"))["box"]["source"] == "detector"
+    assert "record 2 is taken back" in told("revert", root, 2, "--author", "eve", "--reason", "it was there")
+    assert "(taken back)" in told("history", root)
+    saved = json.loads(told("save", root, "--json"))
+    assert saved["labels"] in open_labels(root).store.label_versions()
+    assert "0 objects differ" in told("diff", root, saved["labels"], "now")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (("why", "x@y"), 2, "names no box"),
+        (("why", "77@0"), 1, "there is no object 77"),
+        (("revert", 9), 1, "there is no record 9"),
+        (("diff", "auto", "nope"), 1, "has no labels 'nope'"),
+        (("diff", "auto", "99"), 2, "no record 99"),
+    ],
+)
+def test_what_cannot_be_is_said(
+    edited: Labels,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: tuple[object, ...],
+    code: int,
+    message: str,
+) -> None:
+    command, *rest = arguments
+    found, said = run(capsys, monkeypatch, command, edited.store.root, *rest)
+    assert found == code
+    assert message in " ".join(said.split())
+
+
+def test_a_store_that_nobody_edited(
+    labels: Labels, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "nobody has edited" in run(capsys, monkeypatch, "history", labels.store.root)[1]
