@@ -16,7 +16,16 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from fleetlabel.engine.cli import demo, inspecting, labeling, labels, reporting, synthesising, validating
+from fleetlabel.engine.cli import (
+    demo,
+    fleet,
+    inspecting,
+    labeling,
+    labels,
+    reporting,
+    synthesising,
+    validating,
+)
 from fleetlabel.engine.cli.exit_codes import FAILED, INTERRUPTED, OK, USAGE
 from fleetlabel.model.errors import FleetLabelError, InterruptedRunError, UsageError
 
@@ -59,6 +68,7 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "lift": labeling.lift,
     "track": labeling.track,
     "run": labeling.run,
+    "status": fleet.status,
     "export": inspecting.export,
     "eval": inspecting.evaluate,
     "report": reporting.report,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -11,7 +12,9 @@ from rich.table import Table
 
 from fleetlabel.engine.cli import options as opt
 from fleetlabel.engine.cli.exit_codes import QUARANTINED
+from fleetlabel.engine.cli.fleet import label_fleet, parse_needs
 from fleetlabel.engine.cli.progress import StageBars
+from fleetlabel.engine.fleet.sources import is_one_drive
 from fleetlabel.engine.pipeline import run as pipeline
 from fleetlabel.engine.pipeline.config import Existing, load_config
 from fleetlabel.model.errors import UsageError
@@ -103,7 +106,7 @@ def track(
 
 
 def run(
-    source: opt.SourceArg,
+    sources: opt.SourcesArg,
     out: opt.Out = None,
     model: opt.Model = None,
     detections2d: opt.Detections2D = None,
@@ -122,9 +125,16 @@ def run(
     config: opt.ConfigFile = None,
     chunk_frames: opt.ChunkFrames = None,
     workers: opt.Workers = None,
+    cluster: opt.Cluster = None,
+    threads: opt.Threads = False,
+    detect_needs: opt.DetectNeeds = None,
+    wait_for_workers: opt.WaitForWorkers = None,
     as_json: opt.Json = False,
 ) -> None:
-    """From a drive log to tracked labels: ingest, prelabel, lift and track."""
+    """From drive logs to tracked labels: ingest, prelabel, lift and track.
+
+    One drive goes into the store that --out names; many go into one store each below it, on all cores or on a cluster.
+    """
     flags = {
         "out": out,
         "existing": _existing(resume, overwrite),
@@ -135,10 +145,19 @@ def run(
         "labels": labels,
         "chunk_frames": chunk_frames,
         "workers": workers,
+        "fleet.cluster": cluster,
+        "fleet.threads": threads or None,
+        "fleet.detect_needs": parse_needs(detect_needs),
+        "fleet.wait_for_workers_s": wait_for_workers,
         **_detect_flags(imgsz, tiles, conf, backend, device, precision, batch),
     }
+    settings = load_config(config, flags)
+    alone = not (settings.fleet.cluster or settings.fleet.threads or settings.fleet.detect_needs)
+    if not (alone and is_one_drive(sources, sequence, settings.out)):
+        label_fleet(sources, settings, as_json)
+        return
     with StageBars() as bars:
-        outcome = pipeline.run(source, load_config(config, flags), bars)
+        outcome = pipeline.run(Path(sources[0]), settings, bars)
     _report(outcome, as_json)
 
 

@@ -19,6 +19,14 @@ SourceArg = Annotated[
         metavar="SOURCE", help="A drive log: PandaSet or KITTI tracking folder.", show_default=False
     ),
 ]
+SourcesArg = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="SOURCE...",
+        help="Drive logs; or folders of them, globs, and lists (@drives.txt), for a store each below --out.",
+        show_default=False,
+    ),
+]
 Out = Annotated[
     Path | None, typer.Option("--out", "-o", metavar="STORE", help="The store to write.", show_default=False)
 ]
@@ -33,6 +41,23 @@ ChunkFrames = Annotated[
     int | None, typer.Option(help="Frames per task; labels do not depend on it.", show_default="32")
 ]
 Workers = Annotated[int | None, typer.Option(help="Tasks at once.", show_default="one per core")]
+Cluster = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ADDRESS",
+        help="Workers of a Dask cluster: tcp://host:8786, or a scheduler file.",
+        show_default=False,
+    ),
+]
+Threads = Annotated[bool, typer.Option("--threads", help="Many drives: threads instead of processes.")]
+DetectNeeds = Annotated[
+    str | None,
+    typer.Option(metavar="NAME=AMOUNT", help="Resource that a worker must have for detection, e.g. GPU=1."),
+]
+WaitForWorkers = Annotated[
+    float | None,
+    typer.Option(metavar="SECONDS", help="Until a cluster has its first worker.", show_default="10"),
+]
 LabelsName = Annotated[
     str | None,
     typer.Option("--labels", help="Name of the label version.", show_default="named after the run"),

@@ -22,11 +22,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from fleetlabel.engine.fleet.sources import Drive
+from fleetlabel.engine.fleet.sources import FOLDER, Drive
 from fleetlabel.model.errors import CorruptStoreError, StoreExistsError, UsageError
 from fleetlabel.store import durable
 
-FOLDER = ".fleet"
 _NAME_LENGTH = 80
 
 

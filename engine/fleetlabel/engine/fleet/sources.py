@@ -16,6 +16,7 @@ from fleetlabel.engine.ingest.formats import FORMATS
 from fleetlabel.model.errors import FleetLabelError, UsageError
 from fleetlabel.store.groups import read_group
 
+FOLDER = ".fleet"  # in a fleet's folder, what it has to remember
 _LISTS = (".txt", ".yaml", ".yml")
 _DEPTH = 3  # how far below a folder drives are looked for
 
@@ -58,6 +59,30 @@ def find_drives(sources: Sequence[str | Path], sequence: str | None = None) -> l
     if not found:
         raise UsageError("there is no drive to label; give the folder of a drive log")
     return sorted(found.values())
+
+
+def is_one_drive(sources: Sequence[str | Path], sequence: str | None, out: Path | None) -> bool:
+    """Whether sources and output ask for one drive and its store, and not for a fleet and its folder.
+
+    One source does with a store (``.zarr``) as output, or if it is a drive log with a single sequence, or nothing that
+    could be told apart.
+    """
+    if len(sources) != 1 or (out is not None and (out / FOLDER).exists()):
+        return False
+    source = os.fspath(sources[0])
+    path = Path(source.removeprefix("@")).expanduser()
+    if source.startswith("@") or (path.suffix in _LISTS and path.is_file()):
+        return False
+    if not path.exists():
+        return not glob.has_magic(source)
+    if (out is not None and out.suffix == ".zarr") or sequence is not None:
+        return True
+    if not _is_drive(path):
+        return next(_logs_below(path, _DEPTH), None) is None if path.is_dir() else True
+    try:
+        return len(list_sequences(path)) <= 1
+    except FleetLabelError:
+        return True
 
 
 def _drives_of(source: str, sequence: str | None, base: Path) -> Iterator[Drive]:
