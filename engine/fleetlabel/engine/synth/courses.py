@@ -43,7 +43,8 @@ class Courses:
 
     @property
     def count(self) -> int:
-        return self.start_m.shape[0]
+        """How many there are."""
+        return len(self.start_m)
 
     def at(self, time_s: F64) -> Places:
         """Places (T, M) at times (T,)."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 
 import numpy as np
 
@@ -148,7 +149,7 @@ def lanes_of(road: Road, config: WorldConfig) -> tuple[Lane, ...]:
     for d_m, direction in outer + [((lane + 0.5) * LANE_M, -1) for lane in range(section.backward_lanes)]:
         group = FIRST_LANE_GROUP + len(lanes)
         speeds = border_speeds(road, seed, group, 0.95)
-        legs = [(BLOCK_M, float(a), float(b)) for a, b in zip(speeds[:-1], speeds[1:], strict=True)]
+        legs = [(BLOCK_M, float(a), float(b)) for a, b in pairwise(speeds)]
         if direction < 0:
             legs = [(length, after, before) for length, before, after in reversed(legs)]
         add(

@@ -91,6 +91,7 @@ class Road:
 
     @property
     def length_m(self) -> float:
+        """Of the centre line."""
         return BLOCK_M * self.turn_rad.size
 
     def at(self, s_m: F64) -> RoadFrames:
@@ -169,7 +170,7 @@ def _turned(u: F64, turn_rad: F64) -> F64:
 
 
 def _displacement(u: F64, start_heading_rad: F64, turn_rad: F64) -> F64:
-    """Way (..., 2) from a block's start to a share ``u`` of it: Gauss-Legendre quadrature of the heading's direction."""
+    """Way (..., 2) from a block's start to a share ``u`` of it: Gauss-Legendre quadrature of the heading."""
     share = u[..., None] * (0.5 * (_NODES + 1.0))
     heading = start_heading_rad[..., None] + _turned(share, turn_rad[..., None])
     mean = np.stack([np.cos(heading) @ _WEIGHTS, np.sin(heading) @ _WEIGHTS], axis=-1) * 0.5

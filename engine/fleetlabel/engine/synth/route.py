@@ -51,10 +51,15 @@ class Profile:
         last = max(int(np.searchsorted(self.start_m, high_m, side="right")) - 1, 0)
         earliest, latest = self.start_s[first], self.start_s[last] + self.duration_s[last]
         if first == 0 or self.from_mps[first] == self.to_mps[first]:
-            earliest = self.start_s[first] + (low_m - self.start_m[first]) / self.from_mps[first]
+            earliest = self.start_s[first] + _duration_s(low_m - self.start_m[first], self.from_mps[first])
         if last == self.start_m.size - 1 or self.from_mps[last] == self.to_mps[last]:
-            latest = self.start_s[last] + (high_m - self.start_m[last]) / self.from_mps[last]
+            latest = self.start_s[last] + _duration_s(high_m - self.start_m[last], self.from_mps[last])
         return float(earliest), float(latest)
+
+
+def _duration_s(way_m: float, speed_mps: float) -> float:
+    """How long a way takes; who stands takes for ever."""
+    return way_m / speed_mps if speed_mps else float(np.copysign(np.inf, way_m))
 
 
 def progress(

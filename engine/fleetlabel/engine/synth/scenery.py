@@ -111,8 +111,8 @@ class _Ground:
         width = np.array([[-1.0, 1.0]]) * SIDE_STREET_HALF_M
         self._cells(self._middle + width, ends, Material.ASPHALT)
         strip = np.sort(side * np.array([[wall, SIDE_STREET_M]]), axis=1)
-        for sign in (-1.0, 1.0):
-            pavement = np.sort(sign * np.array([[SIDE_STREET_HALF_M, SIDE_STREET_HALF_M + 2.2]]), axis=1)
+        for along in (-1.0, 1.0):
+            pavement = np.sort(along * np.array([[SIDE_STREET_HALF_M, SIDE_STREET_HALF_M + 2.2]]), axis=1)
             self._cells(self._middle + pavement, strip, Material.PAVEMENT, 0.003)
         dash = np.arange(wall + 1.0, SIDE_STREET_M - 3.0, 6.0)
         dashes = np.sort(side * np.stack([dash, dash + 3.0], axis=-1), axis=1)

@@ -38,7 +38,7 @@ class Shape:
     def quads(self, corners: F64, material: Material, tint: tuple[int, int, int] = (0, 0, 0)) -> None:
         """Add quads (Q, 4, 3), corners counter-clockwise from outside."""
         rows = np.arange(corners.shape[0])[:, None] * 4
-        triangles = np.concatenate([rows + [0, 1, 2], rows + [0, 2, 3]])
+        triangles = np.concatenate([rows + np.array([0, 1, 2]), rows + np.array([0, 2, 3])])
         self.add(corners.reshape(-1, 3), triangles, material, tint)
 
     def box(
@@ -126,7 +126,7 @@ class Shape:
 def filling(vertices: F64) -> tuple[F64, F64]:
     """Vertices moved so that their extent is centred, and that extent (3,), exact in float32."""
     low, high = vertices.min(axis=0), vertices.max(axis=0)
-    half = np.float32(0.5 * (high - low)).astype(np.float64)
+    half: F64 = (0.5 * (high - low)).astype(np.float32).astype(np.float64)
     moved = np.clip(vertices - 0.5 * (low + high), -half, half)
     return moved, 2.0 * half
 
@@ -159,34 +159,19 @@ def _unit_ball() -> tuple[F64, I64]:
     """An icosahedron split once: 42 vertices, 80 triangles."""
     g = (1.0 + 5.0**0.5) / 2.0
     corners = np.array(
-        [(-1, g, 0), (1, g, 0), (-1, -g, 0), (1, -g, 0), (0, -1, g), (0, 1, g)]
-        + [(0, -1, -g), (0, 1, -g), (g, 0, -1), (g, 0, 1), (-g, 0, -1), (-g, 0, 1)],
+        [
+            *((-1, g, 0), (1, g, 0), (-1, -g, 0), (1, -g, 0), (0, -1, g), (0, 1, g)),
+            *((0, -1, -g), (0, 1, -g), (g, 0, -1), (g, 0, 1), (-g, 0, -1), (-g, 0, 1)),
+        ],
         dtype=np.float64,
     )
     faces = np.array(
         [
-            (0, 11, 5),
-            (0, 5, 1),
-            (0, 1, 7),
-            (0, 7, 10),
-            (0, 10, 11),
-            (1, 5, 9),
-            (5, 11, 4),
-            (11, 10, 2),
-            (10, 7, 6),
+            *((0, 11, 5), (0, 5, 1), (0, 1, 7), (0, 7, 10), (0, 10, 11)),
+            *((1, 5, 9), (5, 11, 4), (11, 10, 2), (10, 7, 6), (7, 1, 8)),
+            *((3, 9, 4), (3, 4, 2), (3, 2, 6), (3, 6, 8), (3, 8, 9)),
+            *((4, 9, 5), (2, 4, 11), (6, 2, 10), (8, 6, 7), (9, 8, 1)),
         ]
-        + [
-            (7, 1, 8),
-            (3, 9, 4),
-            (3, 4, 2),
-            (3, 2, 6),
-            (3, 6, 8),
-            (3, 8, 9),
-            (4, 9, 5),
-            (2, 4, 11),
-            (6, 2, 10),
-        ]
-        + [(8, 6, 7), (9, 8, 1)]
     )
     a, b, c = corners[faces[:, 0]], corners[faces[:, 1]], corners[faces[:, 2]]
     ab, bc, ca = a + b, b + c, c + a

@@ -66,7 +66,7 @@ def _hull(key: str, shapes: list[Shape], phases: list[F64]) -> tuple[F64, tuple[
     """Size of the hull of all phases, and their meshes moved to its middle, within it to the last bit of float32."""
     every = np.concatenate(phases)
     low, high = every.min(axis=0), every.max(axis=0)
-    half = np.float32(0.5 * (high - low)).astype(np.float64)
+    half: F64 = (0.5 * (high - low)).astype(np.float32).astype(np.float64)
     meshes = tuple(
         shape.mesh(f"{key}/{phase}", np.clip(vertices - 0.5 * (low + high), -half, half))
         for phase, (shape, vertices) in enumerate(zip(shapes, phases, strict=True))

@@ -81,7 +81,7 @@ def _roof(shape: Shape, base: F64, forward: F64, left: F64, size: tuple[float, f
         ]
     )
     if not pitched:
-        shape.loft(np.stack([corners, corners + [0.0, 0.0, 0.35]]), Material.ROOF)
+        shape.loft(np.stack([corners, corners + np.array([0.0, 0.0, 0.35])]), Material.ROOF)
         return
     rise = np.array([0.0, 0.0, 0.42 * size[0]])
     ridge = (

@@ -49,7 +49,7 @@ class World:
 
     def world_from_ego(self, timestamp_ns: I64) -> F64:
         """True ego poses (N, 4, 4); the ego origin is on the ground below the middle of the rear axle."""
-        along = self._ego.at(np.asarray(timestamp_ns, dtype=np.int64) * 1e-9)[0]
+        along = self._ego.at(_seconds(timestamp_ns))[0]
         return self._poses(
             along, np.full(along.shape, EGO_LANE_M), np.zeros(along.shape), np.zeros(along.shape)
         )
@@ -97,7 +97,7 @@ class World:
         Raises:
             UsageError: there is no such object in this world.
         """
-        time = np.asarray(timestamp_ns, dtype=np.int64) * 1e-9
+        time = _seconds(timestamp_ns)
         group, number = divmod(int(object_id), ID_STRIDE)
         if group >= FIRST_LANE_GROUP + len(self._traffic.lanes) or group < 0:
             raise _unknown(object_id)
@@ -193,3 +193,8 @@ def _meshes(crowd: Crowd, places: Places) -> tuple[Mesh, ...]:
 
 def _unknown(object_id: int) -> UsageError:
     return UsageError(f"no object {object_id} in this world: take ids from actors() or actors_between()")
+
+
+def _seconds(timestamp_ns: I64) -> F64:
+    seconds: F64 = np.asarray(timestamp_ns, dtype=np.int64).astype(np.float64) * 1e-9
+    return seconds
