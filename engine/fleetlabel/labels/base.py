@@ -6,8 +6,9 @@ millions of boxes opens and edits as a small one does.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 
 import numpy as np
 
@@ -22,6 +23,8 @@ from fleetlabel.store.boxes import B, boxes_of
 from fleetlabel.store.runs import open_run
 
 _TRACKS_KEPT = 4096
+# Frames are read in blocks that are kept for a while: people go back and forth in one place.
+_BLOCK_FRAMES, _BLOCKS_KEPT, _MOST_BLOCKS = 64, 48, 16
 # Rows that were filled in, not seen.
 _FILLED_IN: AnyArray = np.array([Source.TRACKER, Source.INTERPOLATED, Source.SMOOTHED], dtype=np.uint8)
 
@@ -71,8 +74,14 @@ class BaseLabels:
         tables = {"": "boxes3d"} if self.version.has_boxes3d else {}
         tables |= {camera: f"boxes2d/{camera}" for camera in self.version.cameras}
         self._tables = {camera: store.table(f"labels/{name}/{path}") for camera, path in tables.items()}
-        self.boxes3d = lru_cache(_TRACKS_KEPT)(self._read3d)
-        self.boxes2d = lru_cache(_TRACKS_KEPT)(self._read2d)
+        self.boxes3d = lru_cache(_TRACKS_KEPT)(self._track3d)
+        self.boxes2d = lru_cache(_TRACKS_KEPT)(self._track2d)
+        self._block3d = lru_cache(_BLOCKS_KEPT)(
+            partial(_read_block, store, self._tables, Boxes3D, self.class_names)
+        )
+        self._block2d = lru_cache(_BLOCKS_KEPT)(
+            partial(_read_block, store, self._tables, Boxes2D, self.class_names)
+        )
 
     @property
     def n_frames(self) -> int:
@@ -118,12 +127,35 @@ class BaseLabels:
         low, high = np.searchsorted(boxes.frame, (segment.start, segment.stop))
         return boxes if high - low == len(boxes) else boxes.take(slice(int(low), int(high)))
 
-    def _read3d(self, track_id: int) -> Boxes3D:
-        return _read_track(self._tables.get(""), self.index(""), track_id, Boxes3D, self.class_names)
+    def frames3d(self, start: int, stop: int) -> Boxes3D:
+        """Cuboids of all tracks in the frames ``start:stop``."""
+        if stop - start > _MOST_BLOCKS * _BLOCK_FRAMES:
+            return self.store.labels3d(self.name, start, stop).with_class_names(self.class_names)
+        blocks = [self._block3d("", number) for number in _blocks(start, stop)]
+        return _between(blocks, Boxes3D.empty(self.class_names), start, stop)
 
-    def _read2d(self, camera: str, track_id: int) -> Boxes2D:
-        index = self.index(camera)
-        return _read_track(self._tables.get(camera), index, track_id, Boxes2D, self.class_names)
+    def frames2d(self, camera: str, start: int, stop: int) -> Boxes2D:
+        """2D boxes of all tracks in one camera's pictures of the frames ``start:stop``."""
+        if stop - start > _MOST_BLOCKS * _BLOCK_FRAMES:
+            return self.store.labels2d(self.name, camera, start, stop).with_class_names(self.class_names)
+        blocks = [self._block2d(camera, number) for number in _blocks(start, stop)]
+        return _between(blocks, Boxes2D.empty(self.class_names), start, stop)
+
+    def _track3d(self, track_id: int) -> Boxes3D:
+        row = self.index("").find(track_id)
+        if row is None:
+            return Boxes3D.empty(self.class_names)
+        boxes = self.frames3d(int(self.index("").first[row]), int(self.index("").last[row]) + 1)
+        return boxes.take(boxes.track_id == track_id)
+
+    def _track2d(self, camera: str, track_id: int) -> Boxes2D:
+        row = self.index(camera).find(track_id)
+        if row is None:
+            return Boxes2D.empty(self.class_names)
+        boxes = self.frames2d(
+            camera, int(self.index(camera).first[row]), int(self.index(camera).last[row]) + 1
+        )
+        return boxes.take(boxes.track_id == track_id)
 
     # --- detections -------------------------------------------------------------------------------------------------
 
@@ -195,15 +227,31 @@ def _build_index(track_id: I64, frame: I64, class_id: AnyArray) -> TrackIndex:
     return TrackIndex(ids[there], first[there], last[there], kind[there])
 
 
-def _read_track(
-    table: Table | None, index: TrackIndex, track_id: int, kind: type[B], class_names: tuple[str, ...]
+def _blocks(start: int, stop: int) -> range:
+    return range(start // _BLOCK_FRAMES, -(-stop // _BLOCK_FRAMES))
+
+
+def _read_block(
+    store: SequenceStore,
+    tables: Mapping[str, Table],
+    kind: type[B],
+    class_names: tuple[str, ...],
+    camera: str,
+    number: int,
 ) -> B:
-    row = index.find(track_id)
-    if table is None or row is None:
+    if camera not in tables:
         return kind.empty(class_names)
-    start, stop = int(index.first[row]), int(index.last[row]) + 1
-    boxes = boxes_of(table.read(start, stop), kind, class_names, start)
-    return boxes.take(boxes.track_id == track_id)
+    start = number * _BLOCK_FRAMES
+    part = tables[camera].read(start, min(start + _BLOCK_FRAMES, store.info.n_frames))
+    return boxes_of(part, kind, class_names, start)
+
+
+def _between(blocks: list[B], none: B, start: int, stop: int) -> B:
+    if not blocks:
+        return none
+    boxes = blocks[0] if len(blocks) == 1 else type(none).concatenate(blocks)
+    low, high = np.searchsorted(boxes.frame, (start, stop))
+    return boxes if high - low == len(boxes) else boxes.take(slice(int(low), int(high)))
 
 
 def _detected(stage: Table, boxes: B, kind: type[B]) -> B:

@@ -69,16 +69,16 @@ class Snapshot:
 
     def boxes3d(self, start: int = 0, stop: int | None = None) -> Boxes3D:
         """Cuboids of all objects in the frames ``start:stop``."""
-        whole = self.base.store.labels3d(self.base.name, start, stop)
-        return self._with_changed(
-            whole, [self.boxes(item.object_id).cuboids for item in self.state], start, stop
-        )
+        end = self.base.n_frames if stop is None else stop
+        mine = [self.boxes(item.object_id).cuboids for item in self.state if self._reaches(item, start, end)]
+        return self._with_changed(self.base.frames3d(start, end), mine, start, end)
 
     def boxes2d(self, camera: str, start: int = 0, stop: int | None = None) -> Boxes2D:
         """2D boxes of all objects in one camera's pictures of the frames ``start:stop``."""
-        whole = self.base.store.labels2d(self.base.name, camera, start, stop)
-        pictures = [self.boxes(item.object_id).pictures for item in self.state]
-        return self._with_changed(whole, [p[camera] for p in pictures if camera in p], start, stop)
+        end = self.base.n_frames if stop is None else stop
+        mine = [self.boxes(item.object_id).pictures for item in self.state if self._reaches(item, start, end)]
+        changed = [pictures[camera] for pictures in mine if camera in pictures]
+        return self._with_changed(self.base.frames2d(camera, start, end), changed, start, end)
 
     def after(self, edits: Sequence[Edit]) -> Snapshot:
         """What the labels would be after edits, without saving anything: a preview.
@@ -104,10 +104,20 @@ class Snapshot:
             return (edit,)
         return (edit, cuboid_through_box(self.base, cuboids, camera, frame, xyxy_px))
 
-    def _with_changed(self, whole: B, changed: list[B], start: int, stop: int | None) -> B:
+    def _reaches(self, item: LabelObject, start: int, stop: int) -> bool:
+        """Whether an object can have boxes in the frames ``start:stop``: those that cannot need no solving."""
+        ends = [*item.poses, *(frame for _, frame in item.boxes)]
+        for segment in item.segments:
+            index = self.base.index(segment.camera)
+            row = index.find(segment.track_id)
+            if row is not None:
+                ends.append(max(int(index.first[row]), segment.start))
+                ends.append(min(int(index.last[row]), segment.stop - 1))
+        return bool(ends) and min(ends) < stop and max(ends) >= start
+
+    def _with_changed(self, whole: B, changed: list[B], start: int, end: int) -> B:
         """Boxes of the base version, with those of touched objects in the place of what they were."""
         ids = np.array(sorted(self.state.objects), dtype=np.int64)
-        kept = whole.take(~np.isin(whole.track_id, ids)).with_class_names(self.base.class_names)
-        end = self.base.n_frames if stop is None else stop
+        kept = whole.take(~np.isin(whole.track_id, ids)) if len(ids) else whole
         inside: list[B] = [b.take((b.frame >= start) & (b.frame < end)) for b in changed]
         return type(whole).concatenate([kept] + inside)  # noqa: RUF005 - one type for both
