@@ -84,6 +84,7 @@ def test_pcd_in_all_encodings(tmp_path: Path, encoding: str) -> None:
     assert sweep.point_time_offset_ns.tolist() == [-50_000_000, 0, 40_000_000]
 
 
+@pytest.mark.slow  # loading open3d takes seconds
 def test_pcd_as_open3d_writes_it(tmp_path: Path) -> None:
     o3d = pytest.importorskip("open3d")
     cloud = o3d.geometry.PointCloud(o3d.utility.Vector3dVector(np.tile(XYZI[:, :3], (50, 1))))

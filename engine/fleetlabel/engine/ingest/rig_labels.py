@@ -8,15 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
-import pandas as pd
 
 from fleetlabel.engine.ingest.rig_problems import Problem, RigError
 from fleetlabel.geometry import quaternion
 from fleetlabel.geometry.arrays import I64, AnyArray
 from fleetlabel.model.boxes import Boxes, Boxes2D, Boxes3D
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 B = TypeVar("B", Boxes2D, Boxes3D)
 
@@ -34,12 +36,15 @@ _YAW = "yaw_rad"
 
 def write_boxes(path: Path, boxes: Boxes) -> None:
     """Writes boxes, those columns only that say something."""
+    import pandas as pd
+
     columns: dict[str, object] = {"frame": boxes.frame, "class": boxes.class_labels()}
     for name, values in boxes.columns().items():
         if name in ("frame", "class_id") or _says_nothing(boxes, name, values):
             continue
         columns |= _cells(name, values)
-    pd.DataFrame(columns).to_csv(path, index=False)
+    # A number that is none is written out: an empty cell means "not given".
+    pd.DataFrame(columns).to_csv(path, index=False, na_rep="nan")
 
 
 def read_class_names(path: Path) -> tuple[str, ...]:
@@ -84,6 +89,8 @@ def read_boxes(
 
 
 def _read(path: Path) -> pd.DataFrame:
+    import pandas as pd
+
     try:
         # Text first: what a cell means hangs on its column, and an empty one is no number.
         table = pd.read_csv(path, dtype=str, keep_default_na=False, skipinitialspace=True)

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 from fleetlabel.engine.ingest.clocks import nanoseconds
 from fleetlabel.engine.ingest.files import read_bytes, read_text
@@ -18,6 +18,9 @@ from fleetlabel.engine.ingest.rig_problems import Problem, RigError
 from fleetlabel.engine.ingest.rig_schema import PosesEntry
 from fleetlabel.geometry.arrays import F64, I64, AnyArray
 from fleetlabel.geometry.trajectory import Trajectory
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 POSE_COLUMNS = ("x", "y", "z", "qw", "qx", "qy", "qz")
 TUM_COLUMNS = ("timestamp_s", "x", "y", "z", "qx", "qy", "qz", "qw")
@@ -80,6 +83,8 @@ def read_samples(path: Path) -> SampleTable:
 
 def write_samples(path: Path, table: SampleTable) -> None:
     """Writes a timestamps file with every column that the table has."""
+    import pandas as pd
+
     columns: dict[str, object] = {}
     if table.frame is not None:
         columns["frame"] = table.frame
@@ -151,6 +156,8 @@ def read_poses(path: Path, entry: PosesEntry) -> tuple[Trajectory, list[Problem]
 
 
 def _text_poses(path: Path, kind: str, columns: Sequence[str] | None) -> tuple[I64, F64]:
+    import pandas as pd
+
     if kind == "tum":
         rows = [
             line.split() for line in read_text(path).splitlines() if line.strip() and line.strip()[0] != "#"
@@ -203,6 +210,8 @@ def _named_npy(path: Path) -> tuple[I64, F64]:
 
 def _read_csv(path: Path, *, header: bool = True) -> pd.DataFrame:
     """All cells as text, stripped."""
+    import pandas as pd
+
     text = read_text(path)
     try:
         table = pd.read_csv(

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import yaml
 
 from fleetlabel.engine.ingest.rig_labels import write_boxes
@@ -133,6 +132,8 @@ class RigWriter:
         Raises:
             UsageError: frames of a sensor have not been written, or something is at ``folder`` meanwhile.
         """
+        import pandas as pd  # takes as long to load as everything else together
+
         for sensor in self.info.sensors:
             self._join_ranges(sensor)
         info = self.info
@@ -147,7 +148,7 @@ class RigWriter:
         if truth is not None:
             document["labels"] = self._write_labels(truth)
         text = yaml.safe_dump(
-            document, sort_keys=False, allow_unicode=True, default_flow_style=None, width=110
+            _plain(document), sort_keys=False, allow_unicode=True, default_flow_style=None, width=110
         )
         (self.scratch / RIG_FILE).write_text(text, encoding="utf-8")
         self._move_in()
@@ -196,7 +197,7 @@ class RigWriter:
             "world_offset_m": info.world_offset_m.tolist(),
             "cameras": [_entry(sensor) for sensor in info.of_kind(SensorKind.CAMERA)],
             "lidars": [_entry(sensor) for sensor in info.of_kind(SensorKind.LIDAR)],
-            "origin": _plain(info.source),
+            "origin": info.source,
         }
 
     def _write_labels(self, truth: GroundTruth) -> dict[str, Any]:
@@ -210,7 +211,7 @@ class RigWriter:
             write_boxes(self.scratch / entry["boxes2d"][camera], boxes)
         entry["unusable"] = [{"frame": entry.sample, "reason": entry.reason} for entry in truth.quarantined]
         entry["notes"] = list(truth.notes)
-        entry["provenance"] = _plain(truth.provenance)
+        entry["provenance"] = truth.provenance
         return entry
 
     def _move_in(self) -> None:
@@ -275,6 +276,9 @@ def _plain(value: Any) -> Any:
         return {str(key): _plain(entry) for key, entry in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(entry) for entry in value]
-    if value is None or isinstance(value, str | bool | int | float):
+    if value is None or isinstance(value, bool):
         return value
+    for kind in (str, int, float):
+        if isinstance(value, kind):
+            return kind(value)  # NumPy's scalars are numbers to Python but not to YAML
     raise SourceError(f"{type(value).__name__} {value!r} cannot stand in rig.yaml; give plain JSON values")
