@@ -10,7 +10,7 @@ import pytest
 
 from fleetlabel.labels import Labels
 from fleetlabel.store import SequenceStore
-from labels.scenes import make_store, open_labels
+from labels.scenes import copied_store, open_labels
 
 
 @pytest.fixture(autouse=True)
@@ -22,7 +22,7 @@ def _without_syncing(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def store(tmp_path: Path) -> SequenceStore:
     """A store with a label version ``auto`` of five tracks, 1..5, in 20 frames."""
-    return make_store(tmp_path / "drive.zarr")
+    return copied_store(tmp_path / "drive.zarr")
 
 
 @pytest.fixture

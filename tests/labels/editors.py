@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from fleetlabel.labels import edits as e
+from fleetlabel.labels.edit_bases import Edit
 from labels.scenes import FRAMES, TRACKS, open_labels
 
 _PAUSE_S = 0.003  # or the journal becomes too long to be looked at again and again
@@ -38,7 +39,7 @@ def edit_until_killed(root: Path, author: str, seed: int, told: Connection) -> N
         time.sleep(rng.exponential(_PAUSE_S))
 
 
-def _some_edits(rng: np.random.Generator, new_id: int) -> list[e.Edit]:
+def _some_edits(rng: np.random.Generator, new_id: int) -> list[Edit]:
     x, y = rng.uniform(-20, 20, 2).tolist()
     pose = {"frame": int(rng.integers(FRAMES)), "center_m": (x, y, 0.5), "yaw_rad": 0.0}
     if rng.random() < 0.3:

@@ -7,13 +7,14 @@ from collections.abc import Sequence
 from hypothesis import strategies as st
 
 from fleetlabel.labels import edits as e
+from fleetlabel.labels.edit_bases import Edit
 from fleetlabel.labels.objects import FIRST_BORN_ID
 from labels.scenes import CAMERAS, FRAMES, NAMES, TRACKS
 
 BORN = [FIRST_BORN_ID + index for index in range(3)]
 
 
-def edits(ids: Sequence[int] = (*range(1, TRACKS + 1), *BORN)) -> st.SearchStrategy[e.Edit]:
+def edits(ids: Sequence[int] = (*range(1, TRACKS + 1), *BORN)) -> st.SearchStrategy[Edit]:
     """Any edit of objects with these ids."""
     some = st.sampled_from(ids)
     born = st.sampled_from(BORN)

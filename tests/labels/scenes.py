@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -89,6 +92,19 @@ def make_store(root: Path, n_frames: int = FRAMES, n_tracks: int = TRACKS, seed:
     solid = cuboids(n_frames, n_tracks, seed)
     store.write_labels(BASE, pictures(solid), solid, class_names=NAMES, provenance={"made": "up"})
     return store
+
+
+@cache
+def _template() -> tempfile.TemporaryDirectory[str]:
+    folder = tempfile.TemporaryDirectory()
+    make_store(Path(folder.name) / "drive.zarr")
+    return folder
+
+
+def copied_store(root: Path) -> SequenceStore:
+    """What :func:`make_store` makes, made once for all tests."""
+    shutil.copytree(Path(_template().name) / "drive.zarr", root)
+    return SequenceStore.open(root)
 
 
 def open_labels(root: Path) -> Labels:

@@ -13,10 +13,10 @@ from hypothesis import given, settings
 from fleetlabel.geometry import quaternion, yaw
 from fleetlabel.labels import Flag, LabelState, Snapshot, apply
 from fleetlabel.labels.codec import edit_from_json, edit_to_json, object_from_json, object_to_json
-from fleetlabel.labels.edits import Edit
+from fleetlabel.labels.edit_bases import Edit
 from fleetlabel.model.errors import EditError
 from labels.random_edits import BORN, SEQUENCES, edits
-from labels.scenes import CAMERAS, TRACKS, make_store, open_labels
+from labels.scenes import CAMERAS, TRACKS, copied_store, open_labels
 
 IDS = [*range(1, TRACKS + 1), *BORN]
 
@@ -25,7 +25,7 @@ IDS = [*range(1, TRACKS + 1), *BORN]
 def begun(tmp_path_factory: pytest.TempPathFactory) -> Snapshot:
     """Labels without any edits."""
     root: Path = tmp_path_factory.mktemp("properties") / "drive.zarr"
-    make_store(root)
+    copied_store(root)
     return open_labels(root).now
 
 
@@ -47,6 +47,7 @@ def final(begun: Snapshot, sequence: list[Edit]) -> Snapshot:
     return Snapshot(begun.base, state, begun.solver)
 
 
+@settings(max_examples=60)
 @given(SEQUENCES)
 def test_an_edit_and_its_inverse_leave_everything_as_it_was(begun: Snapshot, sequence: list[Edit]) -> None:
     for before, _, after, inverse in steps(begun.state, sequence):
@@ -55,6 +56,7 @@ def test_an_edit_and_its_inverse_leave_everything_as_it_was(begun: Snapshot, seq
         assert apply(undone, again)[0] == after
 
 
+@settings(max_examples=60)
 @given(SEQUENCES)
 def test_no_edit_changes_an_object_that_it_does_not_name(begun: Snapshot, sequence: list[Edit]) -> None:
     for before, edit, after, _ in steps(begun.state, sequence):
@@ -80,6 +82,7 @@ def test_edits_of_different_objects_commute(
         assert apply(apply(state, two)[0], one)[0] == either
 
 
+@settings(max_examples=60)
 @given(SEQUENCES)
 def test_edits_and_objects_survive_json(begun: Snapshot, sequence: list[Edit]) -> None:
     for *_, edit, after, inverse in steps(begun.state, sequence):
@@ -89,7 +92,7 @@ def test_edits_and_objects_survive_json(begun: Snapshot, sequence: list[Edit]) -
             assert object_from_json(json.loads(json.dumps(object_to_json(item)))) == item
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(SEQUENCES)
 def test_keyframes_are_reproduced_exactly_whatever_was_done_besides(
     begun: Snapshot, sequence: list[Edit]
@@ -113,7 +116,7 @@ def test_keyframes_are_reproduced_exactly_whatever_was_done_besides(
                 np.testing.assert_array_equal(pictures.amodal_xyxy_px[row], [box.amodal_xyxy_px])
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(SEQUENCES)
 def test_labels_hold_one_box_per_object_and_frame_and_what_nobody_touched_bit_for_bit(
     begun: Snapshot, sequence: list[Edit]
@@ -136,7 +139,7 @@ def test_labels_hold_one_box_per_object_and_frame_and_what_nobody_touched_bit_fo
             assert item.stop is None or np.all(mine < item.stop)
 
 
-@settings(max_examples=30)
+@settings(max_examples=15)
 @given(SEQUENCES)
 def test_every_seen_box_of_the_machine_stays_someone_s_unless_somebody_took_it_away(
     begun: Snapshot, sequence: list[Edit]

@@ -11,7 +11,7 @@ from fleetlabel.model.boxes import Boxes3D, Source
 from fleetlabel.model.errors import EditError
 from fleetlabel.model.projection import project_at
 from fleetlabel.store import SequenceStore
-from labels.scenes import NAMES, cuboids, make_store, open_labels, pictures
+from labels.scenes import NAMES, copied_store, cuboids, open_labels, pictures
 
 
 def seen(labels: Labels, boxes: Boxes3D, camera: str = "front") -> np.ndarray:
@@ -34,7 +34,7 @@ def test_the_whole_object_s_box_is_the_cuboid_s_and_what_was_seen_stays(labels: 
 
 def test_a_box_that_was_only_filled_in_moves_with_the_cuboid(tmp_path: object) -> None:
     root = tmp_path / "drive.zarr"  # type: ignore[operator]
-    store = make_store(root)
+    store = copied_store(root)
     solid, flat = cuboids(), pictures(cuboids())
     filled = flat["front"].detection % 2 == 0
     front = flat["front"].replace(

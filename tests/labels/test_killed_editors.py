@@ -17,7 +17,7 @@ from fleetlabel.labels.edits import SetKeyframe3D
 from fleetlabel.store import SequenceStore, verify
 from fleetlabel.store.hierarchy import JOURNAL
 from labels.editors import edit_until_killed
-from labels.scenes import make_store, open_labels
+from labels.scenes import copied_store, open_labels
 
 # `make soak` sets it to 200.
 KILLS = int(os.environ.get("FLEETLABEL_SOAK_KILLS", "10"))
@@ -75,7 +75,7 @@ def kill_editors(
 def test_what_was_acknowledged_is_there_once_and_the_chain_is_whole(
     tmp_path: Path, processes: ForkServerContext
 ) -> None:
-    root = make_store(tmp_path / "drive.zarr").root
+    root = copied_store(tmp_path / "drive.zarr").root
     saved, asked = kill_editors(root, processes, KILLS, seed=1)
     labels = open_labels(root)
     found = {record.request_id: record.sequence for record in labels.history.records}

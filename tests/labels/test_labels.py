@@ -13,11 +13,12 @@ from hypothesis import strategies as st
 
 from fleetlabel.labels import Labels
 from fleetlabel.labels import edits as e
+from fleetlabel.labels.edit_bases import Edit
 from fleetlabel.labels.objects import FIRST_BORN_ID
 from fleetlabel.model.errors import EditError, StoreWriteError, UsageError
 from fleetlabel.store import SequenceStore
 from labels.random_edits import edits
-from labels.scenes import make_store, open_labels
+from labels.scenes import copied_store, open_labels
 
 
 def key(object_id: int = 1, frame: int = 5, x: float = 12.0) -> e.SetKeyframe3D:
@@ -210,10 +211,10 @@ def test_revert_takes_back_anyone_s_record_and_can_be_undone(labels: Labels) -> 
     )
 )
 def test_undoing_everything_leaves_nothing_and_replay_gives_the_same(
-    tmp_path_factory: pytest.TempPathFactory, actions: list[tuple[str, e.Edit | None, str]]
+    tmp_path_factory: pytest.TempPathFactory, actions: list[tuple[str, Edit | None, str]]
 ) -> None:
     root: Path = tmp_path_factory.mktemp("undo") / "drive.zarr"
-    make_store(root)
+    copied_store(root)
     labels = open_labels(root)
     seen = [labels.now.state]
     for action, edit, author in actions:

@@ -12,10 +12,11 @@ from hypothesis import given, settings
 
 from fleetlabel.labels import Labels, diff, explain, objects_of, save_version, snapshot_of
 from fleetlabel.labels import edits as e
+from fleetlabel.labels.edit_bases import Edit
 from fleetlabel.model.errors import EditError, StoreExistsError, UsageError
 from fleetlabel.store import SequenceStore, describe, verify
 from labels.random_edits import SEQUENCES
-from labels.scenes import CAMERAS, make_store, open_labels
+from labels.scenes import CAMERAS, copied_store, open_labels
 
 
 def move(object_id: int = 1, frame: int = 5) -> e.SetKeyframe3D:
@@ -83,11 +84,11 @@ def test_parts_of_a_version_are_read_alone(labels: Labels) -> None:
 @settings(max_examples=5)
 @given(SEQUENCES)
 def test_replay_gives_the_stored_version_byte_for_byte(
-    tmp_path_factory: pytest.TempPathFactory, sequence: list[e.Edit]
+    tmp_path_factory: pytest.TempPathFactory, sequence: list[Edit]
 ) -> None:
     """One store saves as it goes; a copy that has only the journal replays it."""
     folder: Path = tmp_path_factory.mktemp("replay")
-    store = make_store(folder / "a.zarr")
+    store = copied_store(folder / "a.zarr")
     labels = open_labels(store.root)
     for edit in sequence:
         try:

@@ -26,6 +26,7 @@ LIGHT_PACKAGES = [
     "fleetlabel.trackers",
     "fleetlabel.model",
     "fleetlabel.store",
+    "fleetlabel.labels",
     "fleetlabel.engine.ingest",
     "fleetlabel.engine.detect",
     "fleetlabel.engine.lift",

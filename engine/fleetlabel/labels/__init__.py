@@ -1,6 +1,7 @@
 """People's edits of labels: a journal of small values, re-solved around, undone, explained and saved as versions."""
 
 from fleetlabel.labels.applying import apply
+from fleetlabel.labels.edit_bases import Edit
 from fleetlabel.labels.explaining import Reason, explain
 from fleetlabel.labels.labels import Commit, Conflict, Labels
 from fleetlabel.labels.objects import Flag, LabelObject, Note, PictureBox, Pose, Segment
@@ -16,6 +17,7 @@ __all__ = [
     "Commit",
     "Conflict",
     "Difference",
+    "Edit",
     "Flag",
     "LabelObject",
     "LabelState",

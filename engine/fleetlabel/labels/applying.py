@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from fleetlabel.labels import edits as e
+from fleetlabel.labels.edit_bases import Edit
 from fleetlabel.labels.identities import cut, is_empty, join, sorted_notes
 from fleetlabel.labels.objects import FIRST_BORN_ID, Flag, LabelObject, Note, PictureBox, Pose
 from fleetlabel.labels.spans import Spans
@@ -17,7 +18,7 @@ from fleetlabel.model.errors import EditError
 Images = Mapping[int, LabelObject | None]
 
 
-def apply(state: LabelState, edit: e.Edit) -> tuple[LabelState, e.Restore]:
+def apply(state: LabelState, edit: Edit) -> tuple[LabelState, e.Restore]:
     """The labels after an edit, and the edit that takes it back.
 
     Raises:
@@ -28,7 +29,7 @@ def apply(state: LabelState, edit: e.Edit) -> tuple[LabelState, e.Restore]:
     return state.with_objects(images), e.Restore(object_id=before[0][0], images=before)
 
 
-def apply_all(state: LabelState, edits: Sequence[e.Edit]) -> LabelState:
+def apply_all(state: LabelState, edits: Sequence[Edit]) -> LabelState:
     """The labels after edits, one after the other.
 
     Raises:
@@ -265,7 +266,7 @@ def _settle(state: LabelState, edit: e.Settle) -> Images:
     return _changed(item, notes=tuple(other for other in item.notes if other != note))
 
 
-_RULES: dict[type[e.Edit], Callable[[LabelState, Any], Images]] = {
+_RULES: dict[type[Edit], Callable[[LabelState, Any], Images]] = {
     e.CreateObject: _create,
     e.DeleteObject: _delete,
     e.SetKeyframe3D: _set_keyframe_3d,

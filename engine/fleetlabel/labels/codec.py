@@ -6,7 +6,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from fleetlabel.labels.edits import KINDS, Edit, Restore, field_names
+from fleetlabel.labels.edit_bases import Edit
+from fleetlabel.labels.edits import KINDS, Restore, field_names
 from fleetlabel.labels.objects import (
     Flag,
     LabelObject,

@@ -7,46 +7,14 @@ the object as a whole, a camera's name just its boxes in that camera's pictures.
 
 from __future__ import annotations
 
-import math
-import operator
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
-from typing import ClassVar, Self
+from dataclasses import dataclass, fields
+from typing import ClassVar
 
+from fleetlabel.labels.edit_bases import CameraRangeEdit, Edit, FrameEdit, NoteEdit, RangeEdit, TrimEdit
+from fleetlabel.labels.edit_checks import check_box, check_int, check_number, check_numbers, check_text, wrong
 from fleetlabel.labels.objects import AttributeValue, LabelObject
 from fleetlabel.model.errors import EditError
-
-_LONGEST_TEXT = 10_000
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Edit:
-    """What all edits have in common: the object that they are about.
-
-    ``others`` names the fields that hold further objects' ids, ``born`` the field that holds the id of an object that
-    does not exist before (see :meth:`fleetlabel.labels.Labels.new_ids`).
-    """
-
-    object_id: int
-
-    kind: ClassVar[str]
-    others: ClassVar[tuple[str, ...]] = ()
-    born: ClassVar[str | None] = None
-
-    def __post_init__(self) -> None:
-        for name in ("object_id", *self.others):
-            _check_int(self, name, least=0)
-
-    @property
-    def touches(self) -> tuple[int, ...]:
-        """Ids of all objects that the edit changes."""
-        return (self.object_id, *(getattr(self, name) for name in self.others))
-
-    def renamed(self, new_id: dict[int, int]) -> Self:
-        """The same edit on objects of other ids."""
-        names = ("object_id", *self.others)
-        changed = {name: new_id[old] for name in names if (old := getattr(self, name)) in new_id}
-        return replace(self, **changed) if changed else self
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +27,7 @@ class CreateObject(Edit):
 
     def __post_init__(self) -> None:
         Edit.__post_init__(self)
-        _check_text(self, "class_name")
+        check_text(self, "class_name")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +38,7 @@ class DeleteObject(Edit):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SetKeyframe3D(Edit):
+class SetKeyframe3D(FrameEdit):
     """The object is exactly here at this frame.
 
     Attributes:
@@ -79,35 +47,28 @@ class SetKeyframe3D(Edit):
         size_lwh_m: the whole track's size from now on, if given: a rigid object has one.
     """
 
-    frame: int
     center_m: tuple[float, float, float]
     yaw_rad: float
     size_lwh_m: tuple[float, float, float] | None = None
     kind: ClassVar[str] = "set_keyframe_3d"
 
     def __post_init__(self) -> None:
-        Edit.__post_init__(self)
-        _check_int(self, "frame")
-        _check_numbers(self, "center_m", 3)
-        _check_number(self, "yaw_rad")
+        FrameEdit.__post_init__(self)
+        check_numbers(self, "center_m", 3)
+        check_number(self, "yaw_rad")
         if self.size_lwh_m is not None:
-            _check_numbers(self, "size_lwh_m", 3, positive=True)
+            check_numbers(self, "size_lwh_m", 3, positive=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class UnsetKeyframe3D(Edit):
+class UnsetKeyframe3D(FrameEdit):
     """Nobody says any more where the object is at this frame."""
 
-    frame: int
     kind: ClassVar[str] = "unset_keyframe_3d"
-
-    def __post_init__(self) -> None:
-        Edit.__post_init__(self)
-        _check_int(self, "frame")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SetKeyframe2D(Edit):
+class SetKeyframe2D(FrameEdit):
     """The object's box in one picture is exactly this.
 
     Attributes:
@@ -116,103 +77,62 @@ class SetKeyframe2D(Edit):
     """
 
     camera: str
-    frame: int
     xyxy_px: tuple[float, float, float, float]
     amodal_xyxy_px: tuple[float, float, float, float] | None = None
     kind: ClassVar[str] = "set_keyframe_2d"
 
     def __post_init__(self) -> None:
-        Edit.__post_init__(self)
-        _check_text(self, "camera")
-        _check_int(self, "frame")
-        _check_box(self, "xyxy_px")
+        FrameEdit.__post_init__(self)
+        check_text(self, "camera")
+        check_box(self, "xyxy_px")
         if self.amodal_xyxy_px is not None:
-            _check_box(self, "amodal_xyxy_px")
+            check_box(self, "amodal_xyxy_px")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class UnsetKeyframe2D(Edit):
+class UnsetKeyframe2D(FrameEdit):
     """Nobody says any more where the object is in this picture."""
 
     camera: str
-    frame: int
     kind: ClassVar[str] = "unset_keyframe_2d"
 
     def __post_init__(self) -> None:
-        Edit.__post_init__(self)
-        _check_text(self, "camera")
-        _check_int(self, "frame")
+        FrameEdit.__post_init__(self)
+        check_text(self, "camera")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _RangeEdit(Edit):
-    """An edit of a range of frames."""
-
-    start: int | None = None
-    stop: int | None = None
-
-    def __post_init__(self) -> None:
-        Edit.__post_init__(self)
-        for name in ("start", "stop"):
-            if getattr(self, name) is not None:
-                _check_int(self, name)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SetAbsent(_RangeEdit):
+class SetAbsent(CameraRangeEdit):
     """The object is not there, or not to be seen by one camera."""
 
-    camera: str = ""
     kind: ClassVar[str] = "set_absent"
 
-    def __post_init__(self) -> None:
-        _RangeEdit.__post_init__(self)
-        _check_text(self, "camera", empty=True)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ClearAbsent(_RangeEdit):
+class ClearAbsent(CameraRangeEdit):
     """Nobody says any more that the object is not there."""
 
-    camera: str = ""
     kind: ClassVar[str] = "clear_absent"
 
-    def __post_init__(self) -> None:
-        _RangeEdit.__post_init__(self)
-        _check_text(self, "camera", empty=True)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TrimStart(Edit):
+class TrimStart(TrimEdit):
     """The object is there from this frame on; None takes an earlier trim back."""
 
-    frame: int | None
     kind: ClassVar[str] = "trim_start"
 
-    def __post_init__(self) -> None:
-        Edit.__post_init__(self)
-        if self.frame is not None:
-            _check_int(self, "frame")
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TrimEnd(Edit):
+class TrimEnd(TrimEdit):
     """The object is there up to this frame, and not in the next; None takes an earlier trim back."""
 
-    frame: int | None
     kind: ClassVar[str] = "trim_end"
-
-    def __post_init__(self) -> None:
-        Edit.__post_init__(self)
-        if self.frame is not None:
-            _check_int(self, "frame")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Split(Edit):
+class Split(FrameEdit):
     """From this frame on it is another object; with a camera, only that camera's boxes are."""
 
-    frame: int
     new_id: int
     camera: str = ""
     kind: ClassVar[str] = "split"
@@ -220,9 +140,8 @@ class Split(Edit):
     born: ClassVar[str | None] = "new_id"
 
     def __post_init__(self) -> None:
-        Edit.__post_init__(self)
-        _check_int(self, "frame")
-        _check_text(self, "camera", empty=True)
+        FrameEdit.__post_init__(self)
+        check_text(self, "camera", empty=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -235,49 +154,42 @@ class Merge(Edit):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ChangeIdentity(Edit):
+class ChangeIdentity(FrameEdit):
     """From this frame on its boxes are ``other_id``'s; with a camera, only those in that camera's pictures."""
 
-    frame: int
     other_id: int
     camera: str = ""
     kind: ClassVar[str] = "change_identity"
     others: ClassVar[tuple[str, ...]] = ("other_id",)
 
     def __post_init__(self) -> None:
-        Edit.__post_init__(self)
-        _check_int(self, "frame")
-        _check_text(self, "camera", empty=True)
+        FrameEdit.__post_init__(self)
+        check_text(self, "camera", empty=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SwapIdentities(Edit):
+class SwapIdentities(FrameEdit):
     """From this frame on the two objects were taken for one another."""
 
-    frame: int
     other_id: int
     kind: ClassVar[str] = "swap_identities"
     others: ClassVar[tuple[str, ...]] = ("other_id",)
 
-    def __post_init__(self) -> None:
-        Edit.__post_init__(self)
-        _check_int(self, "frame")
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SetClass(_RangeEdit):
+class SetClass(RangeEdit):
     """The object is of this class, throughout or over a range."""
 
     class_name: str
     kind: ClassVar[str] = "set_class"
 
     def __post_init__(self) -> None:
-        _RangeEdit.__post_init__(self)
-        _check_text(self, "class_name")
+        RangeEdit.__post_init__(self)
+        check_text(self, "class_name")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SetAttribute(_RangeEdit):
+class SetAttribute(RangeEdit):
     """An attribute has this value, throughout or over a range; None takes it away."""
 
     name: str
@@ -285,18 +197,18 @@ class SetAttribute(_RangeEdit):
     kind: ClassVar[str] = "set_attribute"
 
     def __post_init__(self) -> None:
-        _RangeEdit.__post_init__(self)
-        _check_text(self, "name")
+        RangeEdit.__post_init__(self)
+        check_text(self, "name")
         if isinstance(self.value, float):
-            _check_number(self, "value")
+            check_number(self, "value")
         elif isinstance(self.value, str):
-            _check_text(self, "value", empty=True)
+            check_text(self, "value", empty=True)
         elif not (self.value is None or isinstance(self.value, (bool, int))):
-            raise _wrong(self, "value", "text, a number, true, false or null")
+            raise wrong(self, "value", "text, a number, true, false or null")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SetFlags(_RangeEdit):
+class SetFlags(CameraRangeEdit):
     """Flags over a range of frames; those that are None stay as they are.
 
     Attributes:
@@ -305,23 +217,21 @@ class SetFlags(_RangeEdit):
         ignore: neither an object nor background: metrics leave it out.
     """
 
-    camera: str = ""
     occlusion: int | None = None
     truncation: float | None = None
     ignore: bool | None = None
     kind: ClassVar[str] = "set_flags"
 
     def __post_init__(self) -> None:
-        _RangeEdit.__post_init__(self)
-        _check_text(self, "camera", empty=True)
+        CameraRangeEdit.__post_init__(self)
         if self.occlusion is not None:
-            _check_int(self, "occlusion", least=0, most=3)
+            check_int(self, "occlusion", least=0, most=3)
         if self.truncation is not None:
-            _check_number(self, "truncation")
+            check_number(self, "truncation")
             if not 0 <= self.truncation <= 1:
-                raise _wrong(self, "truncation", "a share from 0 to 1")
+                raise wrong(self, "truncation", "a share from 0 to 1")
         if not (self.ignore is None or isinstance(self.ignore, bool)):
-            raise _wrong(self, "ignore", "true, false or null")
+            raise wrong(self, "ignore", "true, false or null")
         if self.occlusion is self.truncation is self.ignore is None:
             raise EditError(f"{self.kind}: no flag is given; give occlusion, truncation or ignore")
 
@@ -336,7 +246,7 @@ class Resize(Edit):
     def __post_init__(self) -> None:
         Edit.__post_init__(self)
         if self.size_lwh_m is not None:
-            _check_numbers(self, "size_lwh_m", 3, positive=True)
+            check_numbers(self, "size_lwh_m", 3, positive=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -356,50 +266,34 @@ class SetStationary(Edit):
     def __post_init__(self) -> None:
         Edit.__post_init__(self)
         if not (self.stationary is None or isinstance(self.stationary, bool)):
-            raise _wrong(self, "stationary", "true, false or null")
+            raise wrong(self, "stationary", "true, false or null")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Accept(_RangeEdit):
+class Accept(RangeEdit):
     """A person looked at these frames and found them good as they are; ``accepted`` False takes that back."""
 
     accepted: bool = True
     kind: ClassVar[str] = "accept"
 
     def __post_init__(self) -> None:
-        _RangeEdit.__post_init__(self)
+        RangeEdit.__post_init__(self)
         if not isinstance(self.accepted, bool):
-            raise _wrong(self, "accepted", "true or false")
+            raise wrong(self, "accepted", "true or false")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Escalate(Edit):
+class Escalate(NoteEdit):
     """Somebody else should look at this, for the reason in the note."""
 
-    text: str
-    frame: int | None = None
     kind: ClassVar[str] = "escalate"
-
-    def __post_init__(self) -> None:
-        Edit.__post_init__(self)
-        _check_text(self, "text")
-        if self.frame is not None:
-            _check_int(self, "frame")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settle(Edit):
+class Settle(NoteEdit):
     """An escalation is dealt with: the note with this text at this frame goes."""
 
-    text: str
-    frame: int | None = None
     kind: ClassVar[str] = "settle"
-
-    def __post_init__(self) -> None:
-        Edit.__post_init__(self)
-        _check_text(self, "text")
-        if self.frame is not None:
-            _check_int(self, "frame")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -422,7 +316,7 @@ class Restore(Edit):
     def __post_init__(self) -> None:
         Edit.__post_init__(self)
         if not self.images or self.images[0][0] != self.object_id:
-            raise _wrong(self, "images", f"at least one object, object_id {self.object_id} first")
+            raise wrong(self, "images", f"at least one object, object_id {self.object_id} first")
 
 
 KINDS: dict[str, type[Edit]] = {
@@ -448,59 +342,3 @@ def born(edits: Sequence[Edit]) -> tuple[int, ...]:
 def field_names(kind: type[Edit]) -> tuple[str, ...]:
     """Names of what an edit of a kind says."""
     return tuple(field.name for field in fields(kind))
-
-
-def _wrong(edit: Edit, name: str, expected: str) -> EditError:
-    return EditError(
-        f"{edit.kind} of object {edit.object_id}: {name} is {getattr(edit, name)!r}, expected {expected}"
-    )
-
-
-def _check_int(edit: Edit, name: str, least: int | None = 0, most: int | None = None) -> None:
-    value = getattr(edit, name)
-    if isinstance(value, bool) or not hasattr(value, "__index__"):
-        raise _wrong(edit, name, "a whole number")
-    value = operator.index(value)  # numpy's whole numbers are taken
-    object.__setattr__(edit, name, value)
-    if (least is not None and value < least) or (most is not None and value > most):
-        raise _wrong(edit, name, f"a whole number from {least}" + ("" if most is None else f" to {most}"))
-
-
-def _check_number(edit: Edit, name: str) -> None:
-    object.__setattr__(edit, name, _finite(edit, name, getattr(edit, name)))
-
-
-def _check_numbers(edit: Edit, name: str, length: int, positive: bool = False) -> None:
-    value = getattr(edit, name)
-    if isinstance(value, str) or not hasattr(value, "__len__") or len(value) != length:
-        raise _wrong(edit, name, f"{length} numbers")
-    numbers = tuple(_finite(edit, name, number) for number in value)
-    if positive and min(numbers) <= 0:
-        raise _wrong(edit, name, f"{length} positive numbers")
-    object.__setattr__(edit, name, numbers)
-
-
-def _check_box(edit: Edit, name: str) -> None:
-    _check_numbers(edit, name, 4)
-    x1, y1, x2, y2 = getattr(edit, name)
-    if not (x1 < x2 and y1 < y2):
-        raise _wrong(edit, name, "x1 < x2 and y1 < y2")
-
-
-def _check_text(edit: Edit, name: str, empty: bool = False) -> None:
-    value = getattr(edit, name)
-    if not isinstance(value, str) or not (value.strip() or empty) or len(value) > _LONGEST_TEXT:
-        raise _wrong(
-            edit, name, f"text of up to {_LONGEST_TEXT} characters" + ("" if empty else ", not empty")
-        )
-
-
-def _finite(edit: Edit, name: str, number: object) -> float:
-    """As a Python float: numpy's numbers are taken, and minus zero is zero, so that equal edits have equal bytes."""
-    try:
-        value = float(number) + 0.0  # type: ignore[arg-type]
-    except (TypeError, ValueError):
-        raise _wrong(edit, name, "numbers") from None
-    if isinstance(number, (bool, str)) or not math.isfinite(value):
-        raise _wrong(edit, name, "finite numbers")
-    return value

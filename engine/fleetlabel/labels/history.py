@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import cast
 
 from fleetlabel.labels.applying import apply_all
-from fleetlabel.labels.edits import Edit, Restore
+from fleetlabel.labels.edit_bases import Edit
+from fleetlabel.labels.edits import Restore
 from fleetlabel.labels.objects import LabelObject
 from fleetlabel.labels.records import Record, Step
 from fleetlabel.labels.state import Base, LabelState

@@ -10,7 +10,8 @@ from typing import Any
 
 from fleetlabel.labels.applying import apply_all
 from fleetlabel.labels.base import BaseLabels
-from fleetlabel.labels.edits import Edit, Restore, born, touched
+from fleetlabel.labels.edit_bases import Edit
+from fleetlabel.labels.edits import Restore, born, touched
 from fleetlabel.labels.history import History
 from fleetlabel.labels.objects import BIRTHS_PER_COMMIT, born_id
 from fleetlabel.labels.rebasing import CarriedOver, carry_over

@@ -8,7 +8,8 @@ from enum import StrEnum
 from typing import Any
 
 from fleetlabel.labels.codec import edit_from_json, edit_to_json
-from fleetlabel.labels.edits import Edit, touched
+from fleetlabel.labels.edit_bases import Edit
+from fleetlabel.labels.edits import touched
 from fleetlabel.model.errors import CorruptStoreError, EditError, StoreError
 from fleetlabel.store.groups import canonical_json
 from fleetlabel.store.journal import Entry

@@ -10,7 +10,8 @@ import numpy as np
 from fleetlabel.geometry.arrays import I64
 from fleetlabel.labels.applying import apply_all
 from fleetlabel.labels.base import BaseLabels
-from fleetlabel.labels.edits import Edit, SetKeyframe2D, SetKeyframe3D, touched
+from fleetlabel.labels.edit_bases import Edit
+from fleetlabel.labels.edits import SetKeyframe2D, SetKeyframe3D, touched
 from fleetlabel.labels.following import cuboid_through_box, object_boxes
 from fleetlabel.labels.objects import LabelObject
 from fleetlabel.labels.solving import ObjectBoxes, Solver
