@@ -16,7 +16,7 @@ StoreArg = Annotated[
 SourceArg = Annotated[
     Path,
     typer.Argument(
-        metavar="SOURCE", help="A drive log: PandaSet or KITTI tracking folder.", show_default=False
+        metavar="SOURCE", help="A drive log: PandaSet, KITTI tracking or rig folder.", show_default=False
     ),
 ]
 SourcesArg = Annotated[

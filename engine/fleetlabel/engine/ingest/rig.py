@@ -10,6 +10,7 @@ out of order; a file that is not there is a gap. Calibration, times or poses tha
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -42,6 +43,8 @@ from fleetlabel.model.errors import SourceError
 from fleetlabel.model.sensors import Sensor, SensorKind
 from fleetlabel.store import Part, Quarantined, SequenceInfo
 
+_OPEN_FOLDERS = 8
+
 
 class RigFolder(SourceFormat):
     """A folder with ``rig.yaml``, or a folder of such folders."""
@@ -59,7 +62,8 @@ class RigFolder(SourceFormat):
 
     def open_sequence(self, path: Path, name: str) -> RigSequence:
         """See the base class."""
-        return RigSequence(self._folders(path)[name])
+        folder = self._folders(path)[name].resolve()
+        return _opened(folder, _state(folder))
 
     @staticmethod
     def _folders(path: Path) -> dict[str, Path]:
@@ -68,6 +72,36 @@ class RigFolder(SourceFormat):
             entry, _ = read_rig_file(path)
             return {(entry and entry.name) or path.resolve().name: path}
         return {entry.name: entry for entry in path.iterdir() if (entry / RIG_FILE).is_file()}
+
+
+@lru_cache(maxsize=_OPEN_FOLDERS)
+def _opened(folder: Path, state: tuple[tuple[int, ...], ...]) -> RigSequence:
+    """A folder opened once per process and state of its tables: every task opens its source again, and an hour's log
+    has half a million rows of them.
+    """
+    return RigSequence(folder)
+
+
+def _state(folder: Path) -> tuple[tuple[int, ...], ...]:
+    """What changes when a table, or a folder that is read in its own order, does."""
+    entry, _ = read_rig_file(folder)
+    names = [RIG_FILE]
+    if entry is not None:
+        poses = entry.poses.file if entry.poses != "none" else None
+        tables = [sensor.timestamps for sensor in entry.sensors]
+        folders = [
+            str(Path(sensor.data).parent) if "*" in sensor.data else sensor.data for sensor in entry.sensors
+        ]
+        names += [name for name in (poses, entry.frames.timestamps, *tables, *folders) if name is not None]
+    return tuple(_stamp(folder / name) for name in names)
+
+
+def _stamp(path: Path) -> tuple[int, ...]:
+    try:
+        found = path.stat()
+    except (OSError, ValueError):
+        return ()
+    return found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
 
 class RigSequence(SequenceSource):

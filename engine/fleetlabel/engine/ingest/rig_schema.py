@@ -10,6 +10,7 @@ import difflib
 import json
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -259,21 +260,28 @@ def read_rig_file(folder: Path) -> tuple[RigEntry | None, list[Problem]]:
     try:
         with path.open("rb") as file:
             content = file.read(_MAX_YAML_BYTES + 1)
-        if len(content) > _MAX_YAML_BYTES:
-            found, remedy = f"more than {_MAX_YAML_BYTES >> 20} MiB", "keep times, poses and labels in files"
-            return None, [Problem(path, "", "a description of some kB", found, remedy)]
-        document = yaml.load(content, _Loader)
     except OSError as error:
-        return None, [
-            Problem(path, "", "a file that can be read", error.strerror or str(error), "restore it")
-        ]
+        found = error.strerror or str(error)
+        return None, [Problem(path, "", "a file that can be read", found, "restore it")]
+    if len(content) > _MAX_YAML_BYTES:
+        found, remedy = f"more than {_MAX_YAML_BYTES >> 20} MiB", "keep times, poses and labels in files"
+        return None, [Problem(path, "", "a description of some kB", found, remedy)]
+    entry, problems = _parsed(content, path)
+    return entry, list(problems)
+
+
+@lru_cache(maxsize=16)
+def _parsed(content: bytes, path: Path) -> tuple[RigEntry | None, tuple[Problem, ...]]:
+    """What a file says; recognising, listing and opening a drive each ask for it."""
+    try:
+        document = yaml.load(content, _Loader)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         said = "too deeply nested" if isinstance(error, RecursionError) else " ".join(str(error).split())
-        return None, [Problem(path, "", "YAML", said, "correct the syntax there")]
+        return None, (Problem(path, "", "YAML", said, "correct the syntax there"),)
     try:
-        return RigEntry.model_validate(document), []
+        return RigEntry.model_validate(document), ()
     except ValidationError as error:
-        return None, [_problem_of(dict(entry), path) for entry in error.errors()]
+        return None, tuple(_problem_of(dict(entry), path) for entry in error.errors())
 
 
 def json_schema() -> str:
