@@ -21,7 +21,11 @@ def perform_isolated(work: Callable[[], TaskResult], attempt: int = 1) -> TaskRe
         task, result = Path(folder, "task"), Path(folder, "result")
         task.write_bytes(pickle.dumps((work, attempt)))
         ended = subprocess.run(
-            [sys.executable, "-m", __name__, str(task), str(result)], capture_output=True, check=False
+            [sys.executable, "-m", __name__, str(task), str(result)],
+            env=os.environ
+            | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},  # what is importable here
+            capture_output=True,
+            check=False,
         )
         if ended.returncode == 0 and result.exists():
             told: TaskResult | Fault = pickle.loads(result.read_bytes())

@@ -34,6 +34,7 @@ from fleetlabel.model.errors import (
 )
 
 _NEWS_S = 1.0
+_ABREAST = 4  # sequences that take turns at least
 _STORAGE_FAILURES = 3  # in a row: then it is not the drive
 
 
@@ -242,6 +243,7 @@ class _Fleet:
         return Limits(
             in_flight=place.in_flight,
             open_sequences=self._config.fleet.open_sequences or max(4, 2 * place.slots),
+            abreast=_ABREAST,
             bytes_in_flight=place.memory_bytes // 2 or None,
             of_stage=needed,
         )

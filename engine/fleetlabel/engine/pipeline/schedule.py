@@ -29,6 +29,7 @@ class Limits:
     Attributes:
         in_flight: tasks given to workers and not ended.
         open_sequences: sequences begun and not ended.
+        abreast: as many of these are opened even where fewer would do, so that a short one need not wait for a long one.
         bytes_in_flight: sum of the tasks' ``n_bytes``; a task larger than that runs alone. None: any.
         of_stage: tasks in flight of single stages.
         tries: of a task that meets hiccups.
@@ -36,6 +37,7 @@ class Limits:
 
     in_flight: int
     open_sequences: int = 1
+    abreast: int = 1
     bytes_in_flight: int | None = None
     of_stage: Mapping[str, int] = field(default_factory=dict)
     tries: int = 4
@@ -114,6 +116,8 @@ class Schedule:
     def take(self) -> list[Start]:
         """What to start now; it counts as in flight from here on."""
         starts = []
+        while len(self._open) < self._limits.abreast and self._open_another():
+            pass
         while self._in_flight < self._limits.in_flight:
             start = self._next_of_open()
             if start is None:
