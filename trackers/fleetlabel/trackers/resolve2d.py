@@ -1,0 +1,90 @@
+"""One track in pictures, solved around a person's keyframes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from fleetlabel.geometry.arrays import F64, I64
+from fleetlabel.trackers.resolve import (
+    Given,
+    SolvedTrack2D,
+    between,
+    checked,
+    fit_course,
+    methods,
+    statuses,
+    straight_share,
+)
+from fleetlabel.trackers.resolve_config import Resolve2DConfig
+from fleetlabel.trackers.rows import Detections2D
+
+SMALLEST_PX = 2.0  # extent to which noise refers, of boxes thinner than that
+
+
+def solve_track_2d(
+    timestamp_ns: I64, detections: Detections2D, key_frame: I64, key_box: F64, *,
+    absent: Sequence[tuple[int, int]] = (), config: Resolve2DConfig | None = None,
+) -> SolvedTrack2D:  # fmt: skip
+    """Boxes of one track at all times, keyframes exactly as given.
+
+    Args:
+        timestamp_ns: (K,) int64, strictly ascending; ``frame`` columns count these.
+        detections: of this track only, at most one per frame, in any order of equal frames.
+        key_frame: (M,) int64, in any order.
+        key_box: (M, 4) xyxy_px.
+        absent: frames ``start:stop`` at which there is no box; detections there are left out.
+        config: see :class:`Resolve2DConfig`.
+
+    Raises:
+        ValueError: what is given is not finite, out of range, twice in a frame, or nothing at all.
+
+    """
+    config = config or Resolve2DConfig()
+    frame = detections.frame.astype(np.int64)
+    times, keys, key_values, away = checked(
+        timestamp_ns, (frame, detections.xyxy_px, detections.score), key_frame, key_box, np.array(absent)
+    )
+    given = Given.of(times, frame, detections.score, keys, config, away)
+    measured, key = np.zeros((len(times), 4)), np.zeros((len(times), 4))
+    measured[frame], key[keys] = detections.xyxy_px, key_values
+    box, std = _solved(given, measured, key, config)
+    share = straight_share(given, config.linear_s)
+    if len(keys):
+        box += share[:, None] * (between(given.time_s, keys, key_values) - box)
+        box[keys], std[keys] = key_values, 0.0
+    _put_in_order(box, given)
+    k = np.flatnonzero(~away)
+    return SolvedTrack2D(
+        k.astype(np.int32), box[k], std[k], statuses(given)[k], methods(given, share)[k]
+    )  # fmt: skip
+
+
+def _solved(given: Given, measured: F64, key: F64, config: Resolve2DConfig) -> tuple[F64, F64]:
+    """Boxes and standard deviations (K, 4) of the edges, each on its own."""
+    known = np.where(given.is_key[:, None], key, measured)
+    at = np.flatnonzero(given.is_key | given.seen)
+    if not given.seen.any():
+        box = between(given.time_s, at, known[at])
+        away_s = np.abs(given.time_s[:, None] - given.time_s[at]).min(axis=1)
+        extent = np.tile(np.maximum(box[:, 2:] - box[:, :2], SMALLEST_PX), 2)
+        return box, config.edge.start_velocity * away_s[:, None] * extent
+    extent = between(given.time_s, at, np.maximum(known[at, 2:] - known[at, :2], SMALLEST_PX))
+    box, std = np.empty_like(measured), np.empty_like(measured)
+    straight, one = np.zeros(len(box)), np.ones((2, 1))
+    for edge in range(4):
+        scale = extent[:, edge % 2] * (config.vertical if edge % 2 else 1.0)
+        fit = fit_course(
+            given, measured[:, edge : edge + 1], key[:, edge : edge + 1], scale, straight, config.edge, one, config,
+            config.motion_factors,
+        )  # fmt: skip
+        box[:, edge], std[:, edge] = fit.mean[:, 0], np.sqrt(fit.var[:, 0])
+    return box, std
+
+
+def _put_in_order(box: F64, given: Given) -> None:
+    """Edges that crossed, far from anything known, meet in their middle; keyframes stay."""
+    for low, high in ((0, 2), (1, 3)):
+        rows = np.flatnonzero((box[:, low] > box[:, high]) & ~given.is_key)
+        box[rows[:, None], [low, high]] = box[rows][:, [low, high]].mean(axis=1, keepdims=True)
