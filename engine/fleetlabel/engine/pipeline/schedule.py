@@ -29,7 +29,7 @@ class Limits:
     Attributes:
         in_flight: tasks given to workers and not ended.
         open_sequences: sequences begun and not ended.
-        abreast: as many of these are opened even where fewer would do, so that a short one need not wait for a long one.
+        abreast: as many are opened even where fewer would do, so that a short one need not wait for a long one.
         bytes_in_flight: sum of the tasks' ``n_bytes``; a task larger than that runs alone. None: any.
         of_stage: tasks in flight of single stages.
         tries: of a task that meets hiccups.
