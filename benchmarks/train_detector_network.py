@@ -305,14 +305,21 @@ def network(class_names: tuple[str, ...]) -> Any:
     return model
 
 
-def train(data: Path, run: Path, minutes: float, seed: int) -> None:
-    """Trains for a time and writes ``last.pt`` (averaged weights) and ``train.jsonl`` every few minutes."""
+def train(data: Path, run: Path, minutes: float, seed: int, start_from: Path | None) -> None:
+    """Trains for a time and writes ``last.pt`` (averaged weights) and ``train.jsonl`` every few minutes.
+
+    Args:
+        start_from: folder of an earlier run whose weights are trained on; None starts from random ones.
+    """
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
     torch.manual_seed(seed)
     run.mkdir(parents=True, exist_ok=True)
     pictures = load_pictures(data)
-    model = network(pictures.class_names).to(memory_format=torch.channels_last).train()
+    model = network(pictures.class_names)
+    if start_from is not None:
+        model.load_state_dict(torch.load(start_from / "last.pt", weights_only=True)["weights"])
+    model = model.to(memory_format=torch.channels_last).train()
     loss_of = Loss(model.model[-1])
     optimiser = _optimiser(model)
     kept = {name: value.clone() for name, value in model.state_dict().items()}
@@ -353,6 +360,7 @@ def train(data: Path, run: Path, minutes: float, seed: int) -> None:
         "seed": seed,
         "ultralytics": ultralytics.__version__,
         "torch": torch.__version__,
+        "started_from": None if start_from is None else json.loads((start_from / "trained.json").read_text()),
     }
     (run / "trained.json").write_text(json.dumps(facts, indent=1) + "\n")
 
@@ -450,12 +458,13 @@ def main() -> None:
     )
     of_train.add_argument("--minutes", type=float, default=60.0)
     of_train.add_argument("--seed", type=int, default=0)
+    of_train.add_argument("--start-from", type=Path, help="folder of an earlier run to train on")
     of_export.add_argument("--out", type=Path, required=True, help="the .onnx file")
     for step in (of_train, of_export):
         step.add_argument("--run", type=Path, required=True, help="folder of the trained weights")
     given = parser.parse_args()
     if given.step == "train":
-        train(given.data, given.run, given.minutes, given.seed)
+        train(given.data, given.run, given.minutes, given.seed, given.start_from)
     else:
         export(given.run, given.out)
 
