@@ -22,7 +22,7 @@ from fleetlabel.labels.state import LabelState
 from fleetlabel.labels.track_solver import TrackSolver
 from fleetlabel.model.errors import EditError, UsageError
 from fleetlabel.store import SequenceStore
-from fleetlabel.store.journal import Entry, JournalWriter
+from fleetlabel.store.journal import Entry, JournalFile, JournalWriter
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,12 +79,12 @@ class Labels:
         now: the labels after the last of them.
     """
 
-    def __init__(self, store: SequenceStore, base: BaseLabels, solver: Solver) -> None:
+    def __init__(self, store: SequenceStore, base: BaseLabels, solver: Solver, journal: JournalFile) -> None:
         self.store = store
         self.history = History()
         self.solver = solver
         self._bases = {base.name: base}
-        self._journal = store.journal()
+        self._journal = journal
         self._drawn = (0, 0)
         self.now = Snapshot(base, LabelState(base), solver)
 
@@ -100,14 +100,16 @@ class Labels:
             UsageError: people already work on another base version.
             CorruptStoreError: the journal is damaged.
         """
-        entries = store.journal().read()
+        journal = store.journal()
+        entries = journal.read()
         name = record_of(entries[-1], len(entries)).base if entries else base or _newest_base(store)
         if base not in (None, name):
             raise UsageError(
                 f"people's edits are on {name!r}, not on {base!r}; carry them over with Labels.rebase_onto"
             )
-        labels = cls(store, BaseLabels(store, name), solver or TrackSolver())
-        labels.refresh()
+        own = TrackSolver(store.info.frame_timestamp_ns, store.info.trajectory)
+        labels = cls(store, BaseLabels(store, name), solver or own, journal)
+        labels._take(entries)
         return labels
 
     @property
@@ -251,15 +253,14 @@ class Labels:
         new = []
         for entry in entries:
             record = record_of(entry, self.history.sequence + 1)
-            if record.base != self.now.base.name:
-                base = self.base_named(record.base)
-                self.now = Snapshot(base, LabelState(base), self.solver)
             self.history.add(record)
             new.append(record)
-        if len(new) == 1 and not self.history.carries_over(new[0]):
+        if len(new) == 1 and new[0].base == self.now.base.name:
             self.now = self._moved(apply_all(self.now.state, new[0].edits))
         elif new:
-            self.now = self._moved(self.history.state_at(self.sequence, self.now.base))
+            base = self.base_named(new[-1].base)
+            solved = self.now.solved if base is self.now.base else None
+            self.now = Snapshot(base, self.history.state_at(self.sequence, base), self.solver, solved)
         return new
 
     def _moved(self, state: LabelState) -> Snapshot:
