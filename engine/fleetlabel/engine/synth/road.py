@@ -173,6 +173,8 @@ def _displacement(u: F64, start_heading_rad: F64, turn_rad: F64) -> F64:
     """Way (..., 2) from a block's start to a share ``u`` of it: Gauss-Legendre quadrature of the heading."""
     share = u[..., None] * (0.5 * (_NODES + 1.0))
     heading = start_heading_rad[..., None] + _turned(share, turn_rad[..., None])
-    mean = np.stack([np.cos(heading) @ _WEIGHTS, np.sin(heading) @ _WEIGHTS], axis=-1) * 0.5
+    # Not a matrix product: its last bits would depend on how many places are asked for at once.
+    along = [(component * _WEIGHTS).sum(axis=-1) for component in (np.cos(heading), np.sin(heading))]
+    mean = 0.5 * np.stack(along, axis=-1)
     way: F64 = (BLOCK_M * u)[..., None] * mean
     return way
