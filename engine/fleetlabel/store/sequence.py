@@ -413,11 +413,12 @@ class SequenceStore:
                 f"{path}: boxes are of frames {boxes.frame[0]}..{boxes.frame[-1]}, the sequence has frames "
                 f"0..{self.info.n_frames - 1}"
             )
+        started_s = time.perf_counter()
         table = self.declare_boxes(path, boxes.class_names)
         for start, stop in table.missing():
             mine = boxes.take((boxes.frame >= start) & (boxes.frame < stop))
             part = part_of(mine, start, stop, self.info.frame_timestamp_ns[start:stop])
-            table.write(start, part, provenance=provenance)
+            table.write(start, part, provenance=provenance, started_s=started_s)
 
 
 def _head(info: SequenceInfo) -> tuple[dict[str, Any], list[dict[str, Any]]]:

@@ -17,6 +17,7 @@ from fleetlabel.engine.ingest import import_detections2d
 from fleetlabel.engine.pipeline.choice import CHOICES, Choice, settle_backend
 from fleetlabel.engine.pipeline.config import RunConfig
 from fleetlabel.engine.pipeline.importing import write_boxes
+from fleetlabel.engine.pipeline.provenance import Making
 from fleetlabel.engine.pipeline.ranges import chunks, is_done
 from fleetlabel.engine.pipeline.tasks import Task, TaskResult
 from fleetlabel.model.boxes import Boxes2D, Source
@@ -87,7 +88,7 @@ def plan_detect(
         return _plan_import(store, config.detections2d, warnings)
     if config.model is None:
         raise UsageError(
-            "nothing says where 2D boxes come from; give --model WEIGHTS (or --detections2d FOLDER)"
+            "nothing says where 2D boxes come from; give --model WEIGHTS (`--model synthetic` for synthetic drives) or --detections2d FOLDER"
         )
     if settled is None:
         settled = settle_detector(store.root / CHOICES, config.model, config.detect)
@@ -122,6 +123,7 @@ def _detect(
     store = SequenceStore.open(root)
     if is_done(store.table(path), start, stop):
         return TaskResult()
+    making = Making.begin(store, path, start, stop, [f"sensors/{camera}"])
     reader = store.camera(camera)
     detector = _warm_detector(model, config)
     classes = class_map(detector.class_names)
@@ -138,7 +140,7 @@ def _detect(
                 blocks.append(_boxes(frame, reader, found, classes))
     boxes = Boxes2D.concatenate(blocks)
     part = part_of(boxes, start, stop, reader.timestamp_ns[start:stop])
-    store.table(path).write(start, part, quarantined=quarantined)
+    making.commit(part, quarantined)
     return TaskResult(frames=pictures, boxes=len(boxes), quarantined=tuple(quarantined))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fleetlabel.engine.pipeline.provenance import Making
 from fleetlabel.engine.pipeline.ranges import is_done
 from fleetlabel.engine.pipeline.tasks import TaskResult
 from fleetlabel.model.boxes import Boxes2D, Boxes3D
@@ -13,9 +14,9 @@ def write_boxes(
     store: SequenceStore, path: str, boxes: Boxes2D | Boxes3D, start: int, stop: int
 ) -> TaskResult:
     """Commits those of ``boxes`` that are of the frames ``start:stop`` as a part of a table."""
-    table = store.table(path)
-    if is_done(table, start, stop):
+    if is_done(store.table(path), start, stop):
         return TaskResult()
+    making = Making.begin(store, path, start, stop, [])
     mine = boxes.take((boxes.frame >= start) & (boxes.frame < stop))
-    table.write(start, part_of(mine, start, stop, store.info.frame_timestamp_ns[start:stop]))
+    making.commit(part_of(mine, start, stop, store.info.frame_timestamp_ns[start:stop]))
     return TaskResult(frames=stop - start, boxes=len(mine))

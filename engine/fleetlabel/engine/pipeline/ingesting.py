@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from functools import partial
 from pathlib import Path
 
@@ -30,9 +31,18 @@ def plan_ingest(store: SequenceStore, source: Path, sequence: str, chunk_frames:
 
 
 def _ingest(root: Path, source: Path, sequence: str, sensor: str, start: int, stop: int) -> TaskResult:
-    table = SequenceStore.open(root).sensor_table(sensor)
+    store = SequenceStore.open(root)
+    table = store.sensor_table(sensor)
     if is_done(table, start, stop):
         return TaskResult()
+    started_s = time.perf_counter()
     part, quarantined = open_sequence(source, sequence).read_sensor(sensor, start, stop)
-    table.write(start, part, provenance={"algorithm_version": ALGORITHM_VERSION}, quarantined=quarantined)
+    # No hash of the input: the data is kept as it came, so the record's own is that.
+    provenance = {
+        "stage": STAGE,
+        "algorithm_version": ALGORITHM_VERSION,
+        "parameters": {"sequence": sequence, "sensor": sensor},
+        "source": dict(store.info.source),
+    }
+    table.write(start, part, provenance=provenance, quarantined=quarantined, started_s=started_s)
     return TaskResult(frames=stop - start, quarantined=tuple(quarantined))

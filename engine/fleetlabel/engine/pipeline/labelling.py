@@ -12,6 +12,7 @@ import numpy as np
 
 from fleetlabel.engine.pipeline.config import RunConfig
 from fleetlabel.engine.pipeline.linking import link_tracks
+from fleetlabel.engine.pipeline.provenance import Making, content_sha256
 from fleetlabel.engine.pipeline.tasks import Task, TaskResult, keys
 from fleetlabel.engine.pipeline.tracking import (
     boxes_of_tracks2d,
@@ -26,12 +27,13 @@ from fleetlabel.engine.pipeline.tracking import (
 )
 from fleetlabel.model.boxes import Boxes2D, Boxes3D
 from fleetlabel.model.sensors import SensorKind
-from fleetlabel.store import SequenceStore
+from fleetlabel.store import LabelVersion, SequenceStore
 from fleetlabel.store.boxes import part_of
 from fleetlabel.store.runs import Run, declare_run, open_run
 from fleetlabel.trackers import Smooth2DConfig, Smooth3DConfig, smooth_tracks_2d, smooth_tracks_3d
 
-ALGORITHM_VERSION = 1
+ALGORITHM_VERSION = 1  # of smoothing
+LABELS_VERSION = 1  # of putting pictures and cuboids together
 
 
 def plan_track(
@@ -49,7 +51,7 @@ def plan_track(
     name = config.labels or f"auto-{_short_name(smoothed2d, smoothed3d)}"
     tasks = [*tasks2d, *tasks3d, *smoothing2d, *smoothing3d]
     runs = {run.stage: run.run_id for run in (detected, lifted, tracked2d, tracked3d, smoothed2d, smoothed3d)}
-    if name not in store.label_versions() or store.labels(name).provenance.get("runs") != runs:
+    if name not in store.label_versions() or not _made_of(store.labels(name), runs):
         work = partial(_write_labels, store.root, name, runs)
         tasks.append(Task("labels", "all", 0, store.info.n_frames, work, keys([*pending, *tasks])))
     return name, tasks
@@ -93,6 +95,7 @@ def _smooth2d(
     store = SequenceStore.open(root)
     if store.table(path).is_complete():
         return TaskResult()
+    making = Making.begin(store, path, 0, store.info.n_frames, [detections, tracks])
     found, tracked = store.read_boxes(detections, Boxes2D), store.read_boxes(tracks, Boxes2D)
     times, exposed = exposures(store, camera)
     found = found.take(np.isin(found.frame, exposed))
@@ -104,7 +107,7 @@ def _smooth2d(
     )
     frame = exposed[rows.frame]
     boxes = boxes_of_tracks2d(rows, found, frame, times[frame])
-    store.table(path).write(0, part_of(boxes, 0, len(times), times))
+    making.commit(part_of(boxes, 0, len(times), times))
     return TaskResult(frames=len(times), boxes=len(boxes))
 
 
@@ -112,11 +115,12 @@ def _smooth3d(root: Path, cuboids: str, tracks: str, path: str, config: Smooth3D
     store = SequenceStore.open(root)
     if store.table(path).is_complete():
         return TaskResult()
+    making = Making.begin(store, path, 0, store.info.n_frames, [cuboids, tracks])
     found, tracked = store.read_boxes(cuboids, Boxes3D), store.read_boxes(tracks, Boxes3D)
     times = store.info.frame_timestamp_ns
     rows = smooth_tracks_3d(tracks3d_of(tracked, found), times, detections3d(found, 0), config)
     boxes = boxes_of_tracks3d(rows, found, rows.frame, times[rows.frame])
-    store.table(path).write(0, part_of(boxes, 0, len(times), times))
+    making.commit(part_of(boxes, 0, len(times), times))
     return TaskResult(frames=len(times), boxes=len(boxes))
 
 
@@ -127,7 +131,16 @@ def _write_labels(root: Path, name: str, runs: Mapping[str, str]) -> TaskResult:
     boxes2d = {camera: store.read_boxes(opened["smooth2d"].table_path(camera), Boxes2D) for camera in cameras}
     boxes3d = store.read_boxes(opened["smooth3d"].table_path("all"), Boxes3D)
     boxes2d = link_tracks(boxes2d, boxes3d, store.table(opened["lift"].table_path("all")))
-    provenance: dict[str, Any] = {"runs": dict(runs), "detector": dict(opened["detect"].identity)}
+    made_of = [
+        *(opened["smooth2d"].table_path(camera) for camera in cameras),
+        *(opened[stage].table_path("all") for stage in ("smooth3d", "lift")),
+    ]
+    provenance: dict[str, Any] = {
+        "runs": dict(runs),
+        "algorithm_version": LABELS_VERSION,
+        "detector": dict(opened["detect"].identity),
+        "input_sha256": {path: content_sha256(store.table(path), 0, store.info.n_frames) for path in made_of},
+    }
     class_names = tuple(dict.fromkeys(n for boxes in (*boxes2d.values(), boxes3d) for n in boxes.class_names))
     store.write_labels(
         name,
@@ -137,6 +150,11 @@ def _write_labels(root: Path, name: str, runs: Mapping[str, str]) -> TaskResult:
         provenance=provenance,
     )
     return TaskResult(frames=store.info.n_frames, boxes=len(boxes3d) + sum(map(len, boxes2d.values())))
+
+
+def _made_of(version: LabelVersion, runs: Mapping[str, str]) -> bool:
+    made = version.provenance
+    return made.get("runs") == runs and made.get("algorithm_version", 1) == LABELS_VERSION
 
 
 def _short_name(*runs: Run) -> str:

@@ -14,6 +14,7 @@ from fleetlabel.engine.ingest import import_detections3d
 from fleetlabel.engine.lift import CameraView, LidarPoints, LiftConfig, LiftedBoxes, lift_frame
 from fleetlabel.engine.pipeline.config import RunConfig
 from fleetlabel.engine.pipeline.importing import write_boxes
+from fleetlabel.engine.pipeline.provenance import Making
 from fleetlabel.engine.pipeline.ranges import chunks, is_done, overlapping
 from fleetlabel.engine.pipeline.tasks import Task, TaskResult
 from fleetlabel.geometry import se3
@@ -65,6 +66,8 @@ def _lift(root: Path, detected: str, path: str, config: LiftConfig, start: int, 
     if is_done(store.table(path), start, stop):
         return TaskResult()
     cameras = [sensor.name for sensor in store.info.of_kind(SensorKind.CAMERA)]
+    scans = [f"sensors/{sensor.name}" for sensor in store.info.of_kind(SensorKind.LIDAR)]
+    making = Making.begin(store, path, start, stop, [*(f"{detected}/{name}" for name in cameras), *scans])
     found = {name: store.read_boxes(f"{detected}/{name}", Boxes2D, start, stop) for name in cameras}
     lidars = [store.lidar(sensor.name) for sensor in store.info.of_kind(SensorKind.LIDAR)]
     readers = {name: store.camera(name) for name in cameras}
@@ -102,9 +105,7 @@ def _lift(root: Path, detected: str, path: str, config: LiftConfig, start: int, 
         members.append(_detection_by_camera(lifted, len(cameras)))
     boxes = Boxes3D.concatenate(blocks)
     extra = {"detection_by_camera": np.concatenate(members)}
-    store.table(path).write(
-        start, part_of(boxes, start, stop, store.info.frame_timestamp_ns[start:stop], extra)
-    )
+    making.commit(part_of(boxes, start, stop, store.info.frame_timestamp_ns[start:stop], extra))
     return TaskResult(frames=stop - start, boxes=len(boxes))
 
 

@@ -14,13 +14,14 @@ from pathlib import Path
 import numpy as np
 
 from fleetlabel.engine.pipeline.config import RunConfig
+from fleetlabel.engine.pipeline.provenance import Making
 from fleetlabel.engine.pipeline.ranges import chunks, is_done, overlapping
 from fleetlabel.engine.pipeline.tasks import Task, TaskResult, keys
 from fleetlabel.geometry import quaternion
 from fleetlabel.geometry.arrays import I32, I64, AnyArray
 from fleetlabel.model.boxes import Boxes2D, Boxes3D, Source
 from fleetlabel.model.sensors import SensorKind
-from fleetlabel.store import SampleStatus, SequenceStore, Table
+from fleetlabel.store import SampleStatus, SequenceStore
 from fleetlabel.store.boxes import part_of
 from fleetlabel.store.part import Part
 from fleetlabel.store.runs import Run, declare_run
@@ -105,6 +106,7 @@ def _track2d(
     table = store.table(path)
     if is_done(table, start, stop):
         return TaskResult()
+    making = Making.begin(store, path, start, stop, [detections])
     found = store.read_boxes(detections, Boxes2D, start, stop)
     times, exposed = exposures(store, camera)
     times = times[start:stop]
@@ -114,7 +116,7 @@ def _track2d(
     rows = tracker.run(times[exposed], detections2d(found, exposed, start))
     frame = (exposed + start)[rows.frame]
     boxes = boxes_of_tracks2d(rows, found, frame, times[frame - start])
-    _commit(table, start, part_of(boxes, start, stop, times), tracker.state())
+    _commit(making, part_of(boxes, start, stop, times), tracker.state())
     return TaskResult(frames=stop - start, boxes=len(boxes))
 
 
@@ -125,12 +127,13 @@ def _track3d(
     table = store.table(path)
     if is_done(table, start, stop):
         return TaskResult()
+    making = Making.begin(store, path, start, stop, [cuboids])
     found = store.read_boxes(cuboids, Boxes3D, start, stop)
     times = store.info.frame_timestamp_ns[start:stop]
     tracker = Tracker3D.from_state(config, table.checkpoint(start)) if start else Tracker3D(config)
     rows = tracker.run(times, detections3d(found, start))
     boxes = boxes_of_tracks3d(rows, found, rows.frame + start, times[rows.frame])
-    _commit(table, start, part_of(boxes, start, stop, times), tracker.state())
+    _commit(making, part_of(boxes, start, stop, times), tracker.state())
     return TaskResult(frames=stop - start, boxes=len(boxes))
 
 
@@ -250,5 +253,5 @@ def row_in_frame(detection: I64, found: Boxes2D | Boxes3D) -> AnyArray:
     return local[detection].astype(np.int32)
 
 
-def _commit(table: Table, start: int, part: Part, state: Mapping[str, AnyArray]) -> None:
-    table.write(start, Part(part.samples, part.counts, part.flat, state))
+def _commit(making: Making, part: Part, state: Mapping[str, AnyArray]) -> None:
+    making.commit(Part(part.samples, part.counts, part.flat, state))
