@@ -33,7 +33,7 @@ def test_every_part_says_by_what_of_what_where_and_how_long_it_was_made(
                 continue
             assert isinstance(made["algorithm_version"], int), path
             if path.startswith("labels/"):
-                assert MACHINE == set(made["runs"])
+                assert set(made["runs"]) == MACHINE
                 continue
             seen.add(made["stage"])
             assert made["parameters"], path

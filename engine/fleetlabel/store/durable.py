@@ -119,6 +119,18 @@ def remove_folder(folder: Path, last: str) -> None:
         sync(folder.parent)
 
 
+def take_away(folder: Path) -> None:
+    """Deletes a folder so that readers see all of it or nothing: it loses its name before its content.
+
+    What an interrupted deletion leaves is scratch, which :func:`remove_pending` deletes.
+    """
+    scratch = _scratch_name(folder)
+    with write_errors(folder):
+        folder.rename(scratch)
+        sync(folder.parent)
+        shutil.rmtree(scratch)
+
+
 def tree_digest(folder: Path, but: str) -> str:
     """SHA-256 over names and bytes of all files below a folder, except its file ``but`` and hidden files."""
     digest = hashlib.sha256()

@@ -77,7 +77,7 @@ def describe(store: SequenceStore) -> StoreInfo:
         frames=store.info.n_frames,
         sensors=tuple({"name": s.name, "kind": s.kind.value} for s in store.info.sensors),
         label_versions=store.label_versions(),
-        bytes_on_disk=sum(_file_sizes(store.root)),
+        bytes_on_disk=sum(file_sizes(store.root)),
         tables=tables,
         content_hash=digest.hexdigest(),
     )
@@ -193,7 +193,7 @@ def _table_info(table: Table) -> TableInfo:
     )
 
 
-def _file_sizes(root: Path) -> Iterator[int]:
+def file_sizes(root: Path) -> Iterator[int]:
     """Sizes of all files; those that a writer takes away meanwhile are none."""
     for path, _, names in os.walk(root):
         for name in names:
