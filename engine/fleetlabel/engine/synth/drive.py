@@ -32,7 +32,7 @@ from fleetlabel.model.cameras import CameraModel
 from fleetlabel.model.sensors import SensorKind
 from fleetlabel.store import Part, Quarantined, SampleStatus, SequenceInfo
 
-ALGORITHM_VERSION = 1
+ALGORITHM_VERSION = 2
 # When drives begin. The world's own time begins one frame before the first, so that its turn has begun too.
 START_NS = 1_760_000_000_000_000_000
 _POSE_NS = 20_000_000

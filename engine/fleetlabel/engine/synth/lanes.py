@@ -35,6 +35,7 @@ _PAGE = 32  # slots whose properties are drawn together
 ID_STRIDE = 1_000_000_000
 _ID_ORIGIN = ID_STRIDE // 2  # a slot's number may be negative
 FIRST_LANE_GROUP = 2
+_ROUND_S = 33.0  # at least, from one halt of a lane's clock to the next
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,7 +61,6 @@ class Lane:
         direction: int,
         course: Profile,
         clock: Profile,
-        road_m: float,
         headway: tuple[float, float],
         classes: dict[int, float],
         seed: int,
@@ -69,14 +69,14 @@ class Lane:
 
         Args:
             direction: +1 with the ego vehicle, -1 against it.
-            course: distance from the lane's beginning against the lane's time.
+            course: place along the road against the lane's time; who comes the other way drives it backwards in time,
+                so that where the road ends does not matter.
             clock: the lane's time against the drive's.
-            road_m: the road's length.
             headway: seconds between slots, and between neighbours at least.
             classes: share of slots taken by each class.
         """
         self.group, self.d_m, self._direction = group, d_m, direction
-        self._course, self._clock, self._road_m = course, clock, road_m
+        self._course, self._clock = course, clock
         self._headway_s, self._least_s = headway
         self._classes, self._seed = classes, seed
         self._page = lru_cache(maxsize=64)(self._drawn_page)
@@ -87,9 +87,9 @@ class Lane:
         Returns:
             crowds, K rows in all; places (T, K), each object's at every time, be it between the places or not.
         """
-        if self._direction < 0:
-            low_m, high_m = self._road_m - high_m, self._road_m - low_m
         earliest, latest = self._course.time_bounds(low_m, high_m)
+        if self._direction < 0:
+            earliest, latest = -latest, -earliest
         clock = self._clock.at(np.array([time_s.min(), time_s.max()]))[0]
         first = int(np.floor((clock[0] - latest) / self._headway_s)) - 1
         last = int(np.floor((clock[1] - earliest) / self._headway_s))
@@ -107,16 +107,14 @@ class Lane:
 
     def _places(self, time_s: F64, departure_s: F64) -> Places:
         clock, pace = self._clock.at(time_s)
-        along, speed = self._course.at(clock[:, None] - departure_s)
-        speed = speed * pace[:, None]
-        forward = self._direction > 0
+        along, speed = self._course.at(self._direction * (clock[:, None] - departure_s))
         return Places(
-            along if forward else self._road_m - along,
-            np.full(along.shape, self.d_m),
-            np.full(along.shape, 0.0 if forward else np.pi),
-            speed if forward else -speed,
-            np.zeros(along.shape),
             along,
+            np.full(along.shape, self.d_m),
+            np.full(along.shape, 0.0 if self._direction > 0 else np.pi),
+            self._direction * speed * pace[:, None],
+            np.zeros(along.shape),
+            self._direction * along,
         )
 
     def _drawn_page(self, number: int) -> _Page:
@@ -134,15 +132,19 @@ class Lane:
         )
 
 
-def lanes_of(road: Road, config: WorldConfig) -> tuple[Lane, ...]:
-    """Every lane but the ego vehicle's: vehicles, then cyclists, then walkers."""
+def lanes_of(road: Road, config: WorldConfig, until_s: float) -> tuple[Lane, ...]:
+    """Every lane but the ego vehicle's: vehicles, then cyclists, then walkers.
+
+    Args:
+        until_s: the last time that anybody asks for.
+    """
     section, seed = road.cross_section, config.seed
     lanes: list[Lane] = []
 
     def add(d_m: float, direction: int, course: Profile, clock: Profile, headway: tuple[float, float],
             classes: dict[int, float]) -> None:  # fmt: skip
         group = FIRST_LANE_GROUP + len(lanes)
-        lanes.append(Lane(group, d_m, direction, course, clock, road.length_m, headway, classes, seed))
+        lanes.append(Lane(group, d_m, direction, course, clock, headway, classes, seed))
 
     vehicles = {CAR: 0.8 * config.traffic, TRUCK: 0.2 * config.traffic}
     outer = [(-(lane + 0.5) * LANE_M, 1) for lane in range(1, section.forward_lanes)]
@@ -150,11 +152,8 @@ def lanes_of(road: Road, config: WorldConfig) -> tuple[Lane, ...]:
         group = FIRST_LANE_GROUP + len(lanes)
         speeds = border_speeds(road, seed, group, 0.95)
         legs = [(BLOCK_M, float(a), float(b)) for a, b in pairwise(speeds)]
-        if direction < 0:
-            legs = [(length, after, before) for length, before, after in reversed(legs)]
-        add(
-            d_m, direction, profile_through(0.0, 0.0, legs), _stop_and_go(config, group), (3.6, 2.4), vehicles
-        )
+        clock = _stop_and_go(seed, group, until_s)
+        add(d_m, direction, profile_through(0.0, 0.0, legs), clock, (3.6, 2.4), vehicles)
     steady = profile_through(0.0, 0.0, [(1.0, 1.0, 1.0)])
     for side in (-1, 1):
         ride = profile_through(0.0, 0.0, [(road.length_m, 4.4, 4.4)])
@@ -175,9 +174,9 @@ def lanes_of(road: Road, config: WorldConfig) -> tuple[Lane, ...]:
     return tuple(lanes)
 
 
-def _stop_and_go(config: WorldConfig, group: int) -> Profile:
+def _stop_and_go(seed: int, group: int, until_s: float) -> Profile:
     """A lane's clock: it halts every half a minute or so, slowly enough to brake in comfort."""
-    draw = stream(config.seed, Purpose.STOPS, group).random((2 + int(config.duration_s / 40.0), 2))
+    draw = stream(seed, Purpose.STOPS, group).random((2 + int(until_s / _ROUND_S), 2))
     legs: list[tuple[float, float, float]] = []
     for go, stop in draw.tolist():
         legs += [(12.0 + 36.0 * go, 1.0, 1.0), (5.0, 1.0, 0.0), (1.0 + 5.0 * stop, 0.0, 0.0), (5.0, 0.0, 1.0)]

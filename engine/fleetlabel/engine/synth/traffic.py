@@ -64,7 +64,8 @@ class Traffic:
 
     def __init__(self, config: WorldConfig, road: Road, ego: Profile, reach_m: float) -> None:
         self._config, self._road, self._ego, self._reach_m = config, road, ego, reach_m
-        self.lanes: tuple[Lane, ...] = lanes_of(road, config)
+        until_s = float(ego.start_s[-1] + ego.duration_s[-1])
+        self.lanes: tuple[Lane, ...] = lanes_of(road, config, until_s)
         self._junctions = road.junctions()
         self._speeds = border_speeds(road, config.seed, 0, 1.0)
         self.block = lru_cache(maxsize=32)(self._plan_block)
@@ -161,7 +162,8 @@ class Traffic:
         pair = here & (draw[:, 3] < 0.4)
         kerb = np.array([self._road.cross_section.kerb_m(int(value)) for value in side])
         d = side * (kerb + STANDING_M)
-        s = np.concatenate([s[here], s[pair] + 1.45])
+        apart = 1.45 / (1.0 - self._road.at(s).curvature_per_m * d)  # as far on the inside of a bend
+        s = np.concatenate([s[here], (s + apart)[pair]])
         yaw = np.where(pair, 0.0, 2.0 * np.pi * draw[:, 3])
         crowd = draw_crowd(
             rng, _ids(BLOCK_GROUP, block, 100, s.size), np.full(s.size, PEDESTRIAN, dtype=np.int16)
@@ -280,10 +282,10 @@ class Traffic:
         return float(np.interp(s_m, self._ego.at(grid)[0], grid))
 
     def _times(self, first: int, last: int) -> F64:
-        """Times (T,) at which any of some blocks is near the ego vehicle."""
+        """Times (T,) at which any of some blocks is near the ego vehicle, however soon the drive ends."""
         low, high = first * BLOCK_M - self._reach_m, (last + 1) * BLOCK_M + self._reach_m
         start = max(self._ego.time_bounds(low, low)[0], -1.0)
-        stop = min(self._ego.time_bounds(high, high)[1], self._config.duration_s + 1.0)
+        stop = self._ego.time_bounds(high, high)[1]
         return np.arange(start, max(stop, start) + 2.0 * _GRID_S, _GRID_S)
 
     def _others(self, times: F64, low_m: float, high_m: float) -> list[tuple[F64, F64]]:

@@ -22,6 +22,7 @@ from fleetlabel.geometry.arrays import F64, I64
 from fleetlabel.model.errors import UsageError
 
 _TOP_SPEED_MPS = 14.0
+_PLANNED_BLOCKS = 8  # two junctions are never farther apart
 _SAMPLE_S = 0.1
 _CLOSING_MPS = 32.0  # faster than any object nears the ego vehicle
 _WALKING_MPS = 0.15  # below it a person stands
@@ -39,9 +40,11 @@ class World:
         self.light = light_of(config.seed, config.light)
         # What is within range is within this distance along the road, however it winds.
         self._reach_m = config.range_m / float(np.cos(MAX_HEADING_RAD)) + 20.0
-        before = int(np.ceil(self._reach_m / BLOCK_M)) + 2
+        reach = int(np.ceil(self._reach_m / BLOCK_M))
+        before = reach + 2
         driven = int(np.ceil(_TOP_SPEED_MPS * (config.duration_s + 5.0) / BLOCK_M))
-        self._road: Road = build_road(config.seed, 2 * before + driven)
+        # What is near in the end is planned to the next junction, and until the ego vehicle would be past it.
+        self._road: Road = build_road(config.seed, before + driven + 2 * reach + _PLANNED_BLOCKS)
         self._ego: Profile = ego_profile(self._road, config.seed, before)
         self._traffic = Traffic(config, self._road, self._ego, self._reach_m)
         self._planned = lru_cache(maxsize=8)(self._merged)
@@ -187,7 +190,7 @@ def _meshes(crowd: Crowd, places: Places) -> tuple[Mesh, ...]:
             meshes.append(model.meshes[STANDING])
             continue
         steps = len(model.meshes) - (crowd.class_id[row] == PEDESTRIAN)
-        meshes.append(model.meshes[int(places.walked_m[row] / model.phase_m * steps) % steps])
+        meshes.append(model.meshes[int(np.floor(places.walked_m[row] / model.phase_m * steps)) % steps])
     return tuple(meshes)
 
 
