@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from fleetlabel.engine.ingest.testing import Scene, ingest, write_pandaset
-from fleetlabel.engine.pipeline.linking import link_tracks
+from fleetlabel.engine.pipeline.linking import add_lost, link_tracks
 from fleetlabel.model.boxes import Boxes2D, Boxes3D
 from fleetlabel.store import SequenceStore, Table
 from fleetlabel.store.boxes import part_of
@@ -94,3 +94,23 @@ def test_broken_picture_tracks_of_one_cuboid_are_joined(store: SequenceStore) ->
     )
     assert linked["front_camera"].track_id.tolist() == [4, 4]
     assert len(linked["back_camera"]) == 0
+
+
+def test_a_detection_that_only_a_cuboid_track_kept_becomes_its_box(store: SequenceStore) -> None:
+    # Detections of the front camera: of track 2 in frame 0; of nobody in frames 1 and 2; one in frame 3 that no
+    # cuboid was made of. In frame 2 the object has a box already.
+    table = lifted(store, [(0, 1, -1), (1, 0, -1), (2, 1, -1)])
+    cuboids = boxes3d([(0, 8, 0), (1, 8, 0), (2, 8, 0)])
+    linked = {"front_camera": boxes2d([(0, 8, 1), (2, 8, -1)]), "back_camera": boxes2d([])}
+    found = {
+        "front_camera": boxes2d([(0, -1, 0), (0, -1, 1), (1, -1, 0), (2, -1, 0), (2, -1, 1), (3, -1, 0)]),
+        "back_camera": boxes2d([]),
+    }
+    found["front_camera"] = found["front_camera"].replace(xyxy_px=np.arange(24.0).reshape(6, 4))
+    complete = add_lost(linked, found, cuboids, table)
+    front = complete["front_camera"]
+    assert front.frame.tolist() == [0, 1, 2]
+    assert front.track_id.tolist() == [8, 8, 8]
+    assert front.detection.tolist() == [1, 0, -1]
+    assert front.xyxy_px[1].tolist() == [8.0, 9.0, 10.0, 11.0]
+    assert len(complete["back_camera"]) == 0

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from fleetlabel.engine.pipeline.config import RunConfig
-from fleetlabel.engine.pipeline.linking import link_tracks
+from fleetlabel.engine.pipeline.linking import add_lost, link_tracks
 from fleetlabel.engine.pipeline.provenance import Making, content_sha256
 from fleetlabel.engine.pipeline.tasks import Task, TaskResult, keys
 from fleetlabel.engine.pipeline.tracking import (
@@ -33,7 +33,7 @@ from fleetlabel.store.runs import Run, declare_run, open_run
 from fleetlabel.trackers import Smooth2DConfig, Smooth3DConfig, smooth_tracks_2d, smooth_tracks_3d
 
 ALGORITHM_VERSION = 1  # of smoothing
-LABELS_VERSION = 1  # of putting pictures and cuboids together
+LABELS_VERSION = 2  # of putting pictures and cuboids together
 
 
 def plan_track(
@@ -48,7 +48,7 @@ def plan_track(
     tracked3d, tasks3d = plan_track3d(store, config, lifted, pending)
     smoothed2d, smoothing2d = _plan_smooth2d(store, config, detected, tracked2d, tasks2d)
     smoothed3d, smoothing3d = _plan_smooth3d(store, config, lifted, tracked3d, tasks3d)
-    name = config.labels or f"auto-{_short_name(smoothed2d, smoothed3d)}"
+    name = config.labels or f"auto-{_short_name(smoothed2d, smoothed3d)}-{LABELS_VERSION}"
     tasks = [*tasks2d, *tasks3d, *smoothing2d, *smoothing3d]
     runs = {run.stage: run.run_id for run in (detected, lifted, tracked2d, tracked3d, smoothed2d, smoothed3d)}
     if name not in store.label_versions() or not _made_of(store.labels(name), runs):
@@ -130,9 +130,11 @@ def _write_labels(root: Path, name: str, runs: Mapping[str, str]) -> TaskResult:
     cameras = [camera.name for camera in store.info.of_kind(SensorKind.CAMERA)]
     boxes2d = {camera: store.read_boxes(opened["smooth2d"].table_path(camera), Boxes2D) for camera in cameras}
     boxes3d = store.read_boxes(opened["smooth3d"].table_path("all"), Boxes3D)
-    boxes2d = link_tracks(boxes2d, boxes3d, store.table(opened["lift"].table_path("all")))
+    found = {camera: store.read_boxes(opened["detect"].table_path(camera), Boxes2D) for camera in cameras}
+    lifted = store.table(opened["lift"].table_path("all"))
+    boxes2d = add_lost(link_tracks(boxes2d, boxes3d, lifted), found, boxes3d, lifted)
     made_of = [
-        *(opened["smooth2d"].table_path(camera) for camera in cameras),
+        *(opened[stage].table_path(camera) for stage in ("smooth2d", "detect") for camera in cameras),
         *(opened[stage].table_path("all") for stage in ("smooth3d", "lift")),
     ]
     provenance: dict[str, Any] = {

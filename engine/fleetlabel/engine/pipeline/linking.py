@@ -1,4 +1,4 @@
-"""One identity per object: tracks in pictures take the id of the cuboid track that their detections went into."""
+"""One identity per object: what is in pictures takes the id of the cuboid track that its detections went into."""
 
 from __future__ import annotations
 
@@ -42,27 +42,60 @@ def link_tracks(boxes2d: Mapping[str, Boxes2D], boxes3d: Boxes3D, lifted: Table)
     return linked
 
 
-def _votes(boxes: Boxes2D, boxes3d: Boxes3D, camera: str, lifted: Table) -> I64:
-    """(V, 3) rows: votes, 2D track, 3D track; most votes first."""
+def add_lost(
+    linked: Mapping[str, Boxes2D], found: Mapping[str, Boxes2D], boxes3d: Boxes3D, lifted: Table
+) -> dict[str, Boxes2D]:
+    """The 2D boxes with those detections that only the cuboid tracks kept.
+
+    What passes a side camera crosses half of the picture between two frames, too far for a tracker that sees nothing
+    but the picture; in the world it moves as anything else does. A detection that went into a cuboid track, whose
+    object has no box in that picture yet, is that object's box.
+
+    Args:
+        linked: by camera, as :func:`link_tracks` returns them.
+        found: by camera, what the detector found, by frame.
+        boxes3d: ``detection`` counts the rows of the box's frame in ``lifted``.
+        lifted: table of the lift stage; its ``detection_by_camera`` says what each row was made from.
+    """
+    complete = {}
+    for camera, boxes in linked.items():
+        frame, member, track3d = _members(boxes3d, camera, lifted)
+        owned = boxes.detection >= 0
+        lost = ~np.isin(_key(frame, member), _key(boxes.frame[owned], boxes.detection[owned]))
+        lost &= ~np.isin(_key(frame, track3d), _key(boxes.frame, boxes.track_id))
+        frame, member, track3d = frame[lost], member[lost], track3d[lost]
+        extra = found[camera].take(np.searchsorted(found[camera].frame, frame) + member)
+        extra = extra.replace(track_id=track3d, detection=member.astype(np.int32))
+        complete[camera] = Boxes2D.concatenate([boxes, extra])
+    return complete
+
+
+def _members(boxes3d: Boxes3D, camera: str, lifted: Table) -> tuple[I64, I64, I64]:
+    """Frame, detection in that frame of the camera, and cuboid track, of detections that went into cuboid tracks."""
     cameras = lifted.attributes.get("cameras", [])
     matched = np.flatnonzero(boxes3d.detection >= 0)
-    if camera not in cameras or not len(matched) or not len(boxes):
-        return np.empty((0, 3), dtype=np.int64)
+    if camera not in cameras or not len(matched):
+        nothing = np.empty(0, dtype=np.int64)
+        return nothing, nothing, nothing
     part = lifted.read(columns=("detection_by_camera",))
-    lift_row = part.offsets[boxes3d.frame[matched]] + boxes3d.detection[matched]
-    member = part.flat["detection_by_camera"][lift_row, cameras.index(camera)]
+    frame = boxes3d.frame[matched].astype(np.int64)
+    lift_row = part.offsets[frame] + boxes3d.detection[matched]
+    member = part.flat["detection_by_camera"][lift_row, cameras.index(camera)].astype(np.int64)
     seen = member >= 0
-    wanted = _key(boxes3d.frame[matched][seen], member[seen])
-    track3d = boxes3d.track_id[matched][seen]
+    return frame[seen], member[seen], boxes3d.track_id[matched][seen].astype(np.int64)
+
+
+def _votes(boxes: Boxes2D, boxes3d: Boxes3D, camera: str, lifted: Table) -> I64:
+    """(V, 3) rows: votes, 2D track, 3D track; most votes first."""
+    frame, member, track3d = _members(boxes3d, camera, lifted)
     owned = np.flatnonzero(boxes.detection >= 0)
+    if not len(frame) or not len(owned):
+        return np.empty((0, 3), dtype=np.int64)
+    wanted = _key(frame, member)
     keys = _key(boxes.frame[owned], boxes.detection[owned])
     order = np.argsort(keys)
-    place = (
-        np.minimum(np.searchsorted(keys[order], wanted), len(keys) - 1)
-        if len(keys)
-        else np.zeros(0, np.int64)
-    )
-    hit = keys[order][place] == wanted if len(keys) else np.zeros(len(wanted), dtype=np.bool_)
+    place = np.minimum(np.searchsorted(keys[order], wanted), len(keys) - 1)
+    hit = keys[order][place] == wanted
     if not hit.any():
         return np.empty((0, 3), dtype=np.int64)
     pairs = np.stack([boxes.track_id[owned][order][place[hit]], track3d[hit]], axis=1)
