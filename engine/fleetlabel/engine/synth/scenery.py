@@ -21,6 +21,7 @@ from fleetlabel.engine.synth.traffic import ZEBRA_HALF_M
 from fleetlabel.geometry.arrays import F64, Bool
 
 _VERGE_M = 12.0  # of grass beside the pavement
+_PEOPLE_M = 0.15  # how far who stands at the outer edge of a pavement may reach over it
 _SKIRT_M = 500.0
 _SKIRT_Z_M = -0.03
 _MARKING_Z_M = 0.005
@@ -235,15 +236,15 @@ def _buildings(
         frames = road.at(np.array(s_m))
         d_m = side * (wall + setback + depth / 2)
         place = road.world(np.array(s_m), np.array(d_m))
-        corner_m = 0.5 * float(np.hypot(width, depth))
-        sagging = abs(float(frames.curvature_per_m)) * width**2 / 8.0
-        crowded = (
-            np.linalg.norm(centre_line - place, axis=1).min()
-            < wall + setback + depth / 2 - 0.2 - 0 * corner_m
-        )
+        crowded = np.linalg.norm(centre_line - place, axis=1).min() < wall + setback + depth / 2 - 0.2
+        # On the inside of a bend a straight front comes nearest to the road with its corners.
+        along = np.array([np.cos(frames.heading_rad), np.sin(frames.heading_rad)])
+        front = road.world(np.array(s_m), np.array(side * (wall + setback)))
+        corners = front + 0.5 * width * np.array([[-1.0], [1.0]]) * along
+        crowded |= np.linalg.norm(centre_line - corners[:, None], axis=-1).min() < wall + _PEOPLE_M
         if across_street:
             continue
-        if built and not crowded and sagging < setback + 0.8:
+        if built and not crowded:
             facing = float(frames.heading_rad) - side * np.pi / 2
             building(shape, place, facing, (depth, width, height), _FACADE_RGB[choice], rng)
         else:

@@ -55,6 +55,7 @@ STANDING_M = 4.05  # from the kerb to people who stand
 _PITCH_M = 6.6  # of parking places
 _GRID_S = 0.2
 PER_PLACE = 1000  # object ids of a block or a stretch
+_TRIES = 20  # to fit a car's course into the traffic
 _TURN_RADIUS_M = 6.5
 _TURN_MPS = 3.4
 
@@ -175,7 +176,10 @@ class Traffic:
         )
 
     def _crossing(self, block: int, first: int) -> tuple[Crowd, tuple[Course, ...]]:
-        """People who wait at the crossing and walk over when nothing comes; where nothing fits they keep waiting."""
+        """People who wait at the crossing and walk over when nothing comes; where nothing fits they keep waiting.
+
+        Who waits is out of everybody's way, and only their walk over has to be clear.
+        """
         rng = stream(self._config.seed, Purpose.PEOPLE, block, 2)
         crossing_m = self.crossing_m(block)
         wanted = 0 if crossing_m is None else int(rng.binomial(3, self._config.people))
@@ -194,7 +198,9 @@ class Traffic:
             size = crowd.size_lwh_m[row] + np.array([1.4, 0.9, 0.0])
             for start_s in [*(passing_s + rng.uniform(-12.0, 8.0, 12)).tolist(), times[-1] + 60.0]:
                 course = self._walk_over(s_m, side, start_s, float(1.2 + 0.3 * rng.random()))
-                if _is_clear(courses_of([course]).at(times), size, others):
+                walks = (times > start_s - 1.0) & (times < _end_s(course) + 1.0)
+                meanwhile = [(other[:, walks], sizes) for other, sizes in others]
+                if _is_clear(courses_of([course]).at(times[walks]), size, meanwhile):
                     break
             courses.append(course)
         return crowd, tuple(courses)
@@ -230,7 +236,7 @@ class Traffic:
         courses: list[Course] = []
         for row in range(wanted):
             ahead = -1.0 if row % 2 == 0 else 1.0
-            for _ in range(7):
+            for _ in range(_TRIES):
                 course = self._join_and_leave(
                     first, last, ahead * float(rng.uniform(2.5, 13.0)), rng.random(2)
                 )
@@ -307,6 +313,11 @@ class Traffic:
             if planned.courses.count:
                 found.append((_as_columns(planned.courses.at(times)), planned.crowd.size_lwh_m))
         return found
+
+
+def _end_s(course: Course) -> float:
+    """When whoever follows a course has arrived."""
+    return float(course.profile.start_s[-1] + course.profile.duration_s[-1])
 
 
 def _ids(group: int, number: int, first: int, count: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
