@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fleetlabel.engine.synth.raycast import Casters, MeshCaster
+from fleetlabel.engine.synth.raycast import Casters, MeshCaster, enters
 from fleetlabel.engine.synth.scene import Material, Scene
-from fleetlabel.engine.synth.sight import SCENERY, SKY, enters
+from fleetlabel.engine.synth.sight import SCENERY, SKY
 from fleetlabel.geometry import se3
 from fleetlabel.geometry.arrays import F32, F64, I32, I64, U8, Bool
 from fleetlabel.geometry.compiled import kernel

@@ -20,6 +20,7 @@ import numpy as np
 
 from fleetlabel.engine.synth.scene import Mesh, Scene
 from fleetlabel.geometry.arrays import F32, F64, I32, U8, Bool
+from fleetlabel.geometry.compiled import kernel
 
 NOTHING = -1  # triangle of a ray that meets nothing
 _KEPT_MESHES = 512
@@ -32,6 +33,7 @@ class MeshCaster:
     """One mesh, ready for rays.
 
     Attributes:
+        vertices_m: (V, 3) float32 and ``triangles`` (T, 3) int32.
         normal: (T, 3) float32 unit normals of its triangles.
         material: (T,) uint8.
         tint_rgb: (T, 3) uint8.
@@ -40,6 +42,7 @@ class MeshCaster:
     def __init__(self, vertices_m: F32, triangles: I32, material: U8, tint_rgb: U8) -> None:
         import open3d
 
+        self.vertices_m, self.triangles = vertices_m, triangles
         self.material, self.tint_rgb = material, tint_rgb
         self.normal = _normals(vertices_m, triangles)
         self._tensor = open3d.core.Tensor.from_numpy
@@ -140,6 +143,24 @@ class _Recent(Generic[Value]):
                     self._values.popitem(last=False)
             self._values.move_to_end(key)
             return self._values[key]
+
+
+@kernel
+def enters(ox: float, oy: float, oz: float, dx: float, dy: float, dz: float, half_m: F64) -> bool:
+    """Whether a ray meets a box around the origin (slab test)."""
+    low, high = 0.0, np.inf
+    for axis in range(3):
+        o = ox if axis == 0 else (oy if axis == 1 else oz)
+        d = dx if axis == 0 else (dy if axis == 1 else dz)
+        half = half_m[axis]
+        if abs(d) < 1e-12:
+            if abs(o) > half:
+                return False
+            continue
+        one, other = (-half - o) / d, (half - o) / d
+        low = max(low, min(one, other))
+        high = min(high, max(one, other))
+    return low <= high
 
 
 def _normals(vertices_m: F32, triangles: I32) -> F32:

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fleetlabel.engine.synth.raycast import Casters
+from fleetlabel.engine.synth.raycast import Casters, enters
 from fleetlabel.engine.synth.scene import TINTED, Light, Material
-from fleetlabel.engine.synth.sight import SCENERY, SKY, Lens, Sight, enters
+from fleetlabel.engine.synth.sight import SCENERY, SKY, Lens, Sight
 from fleetlabel.engine.synth.textures import ALBEDO, GLOW, MIRROR, SHARPNESS, noise2, shade_of
 from fleetlabel.geometry import quaternion, se3
 from fleetlabel.geometry.arrays import F32, F64, I32, I64, U8, Bool

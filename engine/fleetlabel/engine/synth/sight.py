@@ -10,34 +10,29 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from fleetlabel.engine.synth.raster import TILE, Canvas, Grid, draw
 from fleetlabel.engine.synth.raycast import Casters, Scenery
 from fleetlabel.engine.synth.scene import Actors, Scene
 from fleetlabel.geometry import quaternion, se3
-from fleetlabel.geometry.arrays import F32, F64, I32, I64, Bool
+from fleetlabel.geometry.arrays import F32, F64, I32, I64
 from fleetlabel.geometry.compiled import kernel
 from fleetlabel.model.cameras import CameraModel
 
 SKY = -2
 SCENERY = -1
-TILE = 16
-# A mesh fills its cuboid to the last bit of float32; a ray along a face must not miss the cuboid.
-_MARGIN_M = 1e-3
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Lens:
-    """Rays of a camera's pixels, and cones around square tiles of them, by which objects find their pixels.
+    """Rays of a camera's pixels, and where they are drawn.
 
     Attributes:
         directions: (H, W, 3) float32 unit rays in the camera frame.
-        tile_axis: (T, 3) and ``tile_angle`` (T,): cones that hold the rays of each tile, row by row of tiles.
-        tiles_across: tiles in a row.
+        grid: of the same rays.
     """
 
     directions: F32
-    tile_axis: F64
-    tile_angle: F64
-    tiles_across: int
+    grid: Grid
 
     @classmethod
     def of(cls, camera: CameraModel) -> Lens:
@@ -45,28 +40,8 @@ class Lens:
         height, width = camera.height_px, camera.width_px
         v, u = np.mgrid[0:height, 0:width]
         uv = np.stack([u.ravel(), v.ravel()], axis=1) + 0.5
-        rays = camera.unproject(uv).reshape(height, width, 3)
-        axes, angles = [], []
-        for top in range(0, height, TILE):
-            for left in range(0, width, TILE):
-                tile = rays[top : top + TILE, left : left + TILE].reshape(-1, 3)
-                axis = tile.mean(axis=0)
-                axis /= np.linalg.norm(axis)
-                axes.append(axis)
-                angles.append(np.arccos(min(1.0, float((tile @ axis).min()))))
-        return cls(rays.astype(np.float32), np.array(axes), np.array(angles), -(-width // TILE))
-
-    def tiles_around(self, center: F64, radius_m: F64) -> Bool:
-        """Which tiles (K, T) may see spheres: centres (K, 3) in the camera frame and radii (K,)."""
-        distance = np.linalg.norm(center, axis=1)
-        outside = distance > radius_m
-        spread = np.where(
-            outside, np.arcsin(np.where(outside, radius_m / np.maximum(distance, 1e-9), 0)), np.pi
-        )
-        cosine = (center / np.maximum(distance, 1e-9)[:, None]) @ self.tile_axis.T
-        apart = np.arccos(np.clip(cosine, -1.0, 1.0))
-        near: Bool = apart <= spread[:, None] + self.tile_angle + 1e-6
-        return near
+        directions = camera.unproject(uv).reshape(height, width, 3).astype(np.float32)
+        return cls(directions, Grid.of(directions))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -95,124 +70,81 @@ class Sight:
 
 
 def look(scene: Scene, casters: Casters, lens: Lens, world_from_camera: F64, time_ns: int) -> Sight:
-    """Casts a picture's rays.
+    """Draws what a camera sees, without its colours.
 
     Args:
         world_from_camera: (4, 4) at the exposure.
         time_ns: of the exposure, from the start of the drive.
     """
     actors = scene.actors(time_ns)
-    height, width = lens.directions.shape[:2]
     scenery = casters.scenery(world_from_camera[:3, 3])
-    directions = lens.directions.reshape(-1, 3)
-    rays = np.empty((height * width, 6), dtype=np.float32)
-    rays[:, :3] = world_from_camera[:3, 3] - scenery.anchor_m
-    np.matmul(directions, world_from_camera[:3, :3].T.astype(np.float32), out=rays[:, 3:])
-    depth, triangle = scenery.caster.first(rays)
-    owner = np.where(triangle >= 0, np.int32(SCENERY), np.int32(SKY))
+    camera_from_world = se3.invert(world_from_camera)
+    picture, alone = Canvas.blank(lens.grid), Canvas.blank(lens.grid)
+    camera_from_anchor = camera_from_world.copy()
+    camera_from_anchor[:3, 3] += camera_from_world[:3, :3] @ scenery.anchor_m
+    draw(lens.grid, camera_from_anchor, scenery.caster.vertices_m, scenery.caster.triangles, picture)
+    owner = np.where(picture.triangle >= 0, np.int32(SCENERY), np.int32(SKY))
+    height, width = lens.directions.shape[:2]
     n = len(actors.object_id)
     count, box = np.zeros(n, dtype=np.int64), np.zeros((n, 4))
-    camera_from_world = se3.invert(world_from_camera)
-    radius = 0.5 * np.linalg.norm(actors.size_lwh_m, axis=1)
-    near = lens.tiles_around(se3.apply(camera_from_world, actors.center_m), radius)
-    world_from_object = se3.transform(quaternion.to_matrix(actors.q_wxyz), actors.center_m)
-    object_from_camera = se3.invert(world_from_object) @ world_from_camera
-    for row in np.flatnonzero(near.any(axis=1)):
-        tiles = np.flatnonzero(near[row])
-        pixels, local = _rays_into_cuboid(
-            lens, tiles, object_from_camera[row], 0.5 * actors.size_lwh_m[row] + _MARGIN_M
-        )
-        distance, hit = casters.mesh(actors.mesh[row]).first(local)
-        count[row], *box[row] = _merge(pixels, distance, hit, int(row), width, depth, owner, triangle)
-    shape = (height, width)
-    return Sight(
-        world_from_camera, scenery, actors, depth.reshape(shape), owner.reshape(shape), triangle.reshape(shape),
-        count, box,
-    )  # fmt: skip
-
-
-def _rays_into_cuboid(lens: Lens, tiles: I64, object_from_camera: F64, half_m: F64) -> tuple[I32, F32]:
-    """Pixels (M,) of some tiles whose rays enter a cuboid, and these rays (M, 6) in the object's frame."""
-    most = len(tiles) * TILE * TILE
-    pixels, rays = np.empty(most, dtype=np.int32), np.empty((most, 6), dtype=np.float32)
-    n = _select(
-        lens.directions,
-        tiles,
-        lens.tiles_across,
-        np.ascontiguousarray(object_from_camera),
-        half_m,
-        pixels,
-        rays,
+    near = lens.grid.may_hold(
+        se3.apply(camera_from_world, actors.center_m), 0.5 * np.linalg.norm(actors.size_lwh_m, axis=1)
     )
-    return pixels[:n], rays[:n]
-
-
-@kernel
-def enters(ox: float, oy: float, oz: float, dx: float, dy: float, dz: float, half_m: F64) -> bool:
-    """Whether a ray meets a box around the origin (slab test)."""
-    low, high = 0.0, np.inf
-    for axis in range(3):
-        o = ox if axis == 0 else (oy if axis == 1 else oz)
-        d = dx if axis == 0 else (dy if axis == 1 else dz)
-        half = half_m[axis]
-        if abs(d) < 1e-12:
-            if abs(o) > half:
-                return False
-            continue
-        one, other = (-half - o) / d, (half - o) / d
-        low = max(low, min(one, other))
-        high = min(high, max(one, other))
-    return low <= high
-
-
-@kernel
-def _select(
-    directions: F32,
-    tiles: I64,
-    tiles_across: int,
-    object_from_camera: F64,
-    half_m: F64,
-    pixels: I32,
-    rays: F32,
-) -> int:
-    height, width = directions.shape[0], directions.shape[1]
-    m = object_from_camera
-    ox, oy, oz = m[0, 3], m[1, 3], m[2, 3]
-    n = 0
-    for tile in tiles:
-        top, left = tile // tiles_across * TILE, tile % tiles_across * TILE
-        for y in range(top, min(top + TILE, height)):
-            for x in range(left, min(left + TILE, width)):
-                cx, cy, cz = directions[y, x, 0], directions[y, x, 1], directions[y, x, 2]
-                dx = m[0, 0] * cx + m[0, 1] * cy + m[0, 2] * cz
-                dy = m[1, 0] * cx + m[1, 1] * cy + m[1, 2] * cz
-                dz = m[2, 0] * cx + m[2, 1] * cy + m[2, 2] * cz
-                if enters(ox, oy, oz, dx, dy, dz, half_m):
-                    pixels[n] = y * width + x
-                    rays[n, 0], rays[n, 1], rays[n, 2] = ox, oy, oz
-                    rays[n, 3], rays[n, 4], rays[n, 5] = dx, dy, dz
-                    n += 1
-    return n
+    world_from_object = se3.transform(quaternion.to_matrix(actors.q_wxyz), actors.center_m)
+    for row in np.flatnonzero(near):
+        mesh = actors.mesh[row]
+        touched = draw(
+            lens.grid, camera_from_world @ world_from_object[row], mesh.vertices_m, mesh.triangles, alone
+        )
+        count[row], *box[row] = _merge(
+            alone.nearness, alone.triangle, touched, int(row), width, height,
+            picture.nearness, picture.triangle, owner,
+        )  # fmt: skip
+    depth = np.empty((height, width), dtype=np.float32)
+    whose, triangle = np.empty(depth.shape, dtype=np.int32), np.empty(depth.shape, dtype=np.int32)
+    _lay_out(picture.nearness, lens.grid.ahead, owner, picture.triangle, depth, whose, triangle)
+    return Sight(world_from_camera, scenery, actors, depth, whose, triangle, count, box)
 
 
 @kernel
 def _merge(
-    pixels: I32, distance: F32, hit: I32, row: int, width: int, depth: F32, owner: I32, triangle: I32
-) -> tuple[int, float, float, float, float]:
-    """Puts an object into the picture where it is nearer; size and pixel edges of its outline."""
-    n, x1, y1, x2, y2 = 0, width, 1 << 30, 0, 0
-    for i in range(len(pixels)):
-        if hit[i] < 0:
-            continue
-        pixel = pixels[i]
-        x, y = pixel % width, pixel // width
-        n += 1
-        x1, y1, x2, y2 = min(x1, x), min(y1, y), max(x2, x + 1), max(y2, y + 1)
-        if distance[i] < depth[pixel]:
-            depth[pixel], owner[pixel], triangle[pixel] = distance[i], row, hit[i]
+    alone: F32, alone_triangle: I32, touched: I64, number: int, width: int, height: int,
+    nearness: F32, triangle: I32, owner: I32,
+) -> tuple[int, float, float, float, float]:  # fmt: skip
+    """Moves an object into the picture where it is nearer; size and pixel edges of its outline."""
+    n, x1, y1, x2, y2 = 0, width, height, 0, 0
+    for row in range(touched[0], touched[1]):
+        for column in range(touched[2], touched[3]):
+            for i in range(TILE * TILE):
+                own = alone_triangle[row, column, i]
+                if own < 0:
+                    continue
+                near = alone[row, column, i]
+                alone_triangle[row, column, i], alone[row, column, i] = -1, 0.0
+                x, y = column * TILE + i % TILE, row * TILE + i // TILE
+                if x >= width or y >= height:
+                    continue
+                n += 1
+                x1, y1, x2, y2 = min(x1, x), min(y1, y), max(x2, x + 1), max(y2, y + 1)
+                if near > nearness[row, column, i]:
+                    nearness[row, column, i] = near
+                    triangle[row, column, i], owner[row, column, i] = own, number
     if n == 0:
         return 0, 0.0, 0.0, 0.0, 0.0
     return n, float(x1), float(y1), float(x2), float(y2)
+
+
+@kernel
+def _lay_out(
+    nearness: F32, ahead: F32, owner: I32, triangle: I32, depth: F32, whose: I32, which: I32
+) -> None:
+    """From tiles into rows of pixels."""
+    for y in range(depth.shape[0]):
+        for x in range(depth.shape[1]):
+            row, column, i = y // TILE, x // TILE, y % TILE * TILE + x % TILE
+            near = nearness[row, column, i]
+            depth[y, x] = 1.0 / (near * ahead[row, column, i]) if near > 0 else np.inf
+            whose[y, x], which[y, x] = owner[row, column, i], triangle[row, column, i]
 
 
 def visible(sight: Sight) -> tuple[I64, F64]:
