@@ -5,6 +5,8 @@ from fleetlabel.labels.edit_bases import Edit
 from fleetlabel.labels.explaining import Reason, explain
 from fleetlabel.labels.labels import Commit, Conflict, Labels
 from fleetlabel.labels.objects import Flag, LabelObject, Note, PictureBox, Pose, Segment
+from fleetlabel.labels.queue import Item, Progress, Queue, ranked_together
+from fleetlabel.labels.ranking import QueueConfig
 from fleetlabel.labels.rebasing import CarriedOver, Misfit
 from fleetlabel.labels.records import Record, Step
 from fleetlabel.labels.saving import Difference, diff, objects_of, save_version, snapshot_of
@@ -19,6 +21,7 @@ __all__ = [
     "Difference",
     "Edit",
     "Flag",
+    "Item",
     "LabelObject",
     "LabelState",
     "Labels",
@@ -27,6 +30,9 @@ __all__ = [
     "ObjectBoxes",
     "PictureBox",
     "Pose",
+    "Progress",
+    "Queue",
+    "QueueConfig",
     "Reason",
     "Record",
     "Segment",
@@ -38,6 +44,7 @@ __all__ = [
     "diff",
     "explain",
     "objects_of",
+    "ranked_together",
     "save_version",
     "snapshot_of",
 ]

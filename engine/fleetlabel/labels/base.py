@@ -169,6 +169,11 @@ class BaseLabels:
         stage = self._stage("detect", camera)
         return boxes.take(is_evidence(boxes)) if stage is None else _detected(stage, boxes, Boxes2D)
 
+    def detected(self, camera: str, boxes: Boxes2D | Boxes3D) -> Bool:
+        """(N,) which boxes of this version a detection is given for, by the two methods above."""
+        stage = self._stage("detect", camera) if camera else self._stage("lift", "all")
+        return is_evidence(boxes) if stage is None else np.asarray(boxes.detection >= 0)
+
     def _stage(self, stage: str, sensor: str) -> Table | None:
         run_id = self.version.provenance.get("runs", {}).get(stage)
         if run_id is None:

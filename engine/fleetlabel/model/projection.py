@@ -52,7 +52,8 @@ def project_cuboids(camera: CameraModel, corners_camera: F64) -> Projected:
     start, stop = _in_front(start, stop), _in_front(stop, start)
     along = start[:, :, None] + _ALONG_EDGE[:, None] * (stop - start)[:, :, None]
     uv, valid = camera.project(along.reshape(-1, 3))
-    uv, valid = uv.reshape(n, -1, 2), valid.reshape(n, -1, 1)
+    k = along.shape[1] * along.shape[2]  # -1 would not do where there are no cuboids
+    uv, valid = uv.reshape(n, k, 2), valid.reshape(n, k, 1)
     low, high = np.where(valid, uv, np.inf).min(axis=1), np.where(valid, uv, -np.inf).max(axis=1)
     size = (camera.width_px, camera.height_px)
     inside_low, inside_high = np.clip(low, 0, size), np.clip(high, 0, size)

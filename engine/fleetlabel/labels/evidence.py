@@ -1,0 +1,420 @@
+"""What speaks against a machine's boxes: signals from detections, neighbours, other views and the track's own course.
+
+Signals are numbers of about 0 (nothing) to 1, one row per box of the base version and one column per name in
+:data:`SIGNALS`. What they are worth is said by ``fleetlabel.labels.ranking``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from scipy.spatial import cKDTree
+
+from fleetlabel.geometry import boxes as cuboid_corners
+from fleetlabel.geometry import quaternion, se3
+from fleetlabel.geometry.arrays import F64, I64, Bool
+from fleetlabel.labels.base import BaseLabels
+from fleetlabel.labels.objects import LabelObject
+from fleetlabel.model.boxes import Boxes2D, Boxes3D
+
+# Signal -> what it says in words.
+SIGNALS: dict[str, str] = {
+    "unseen": "nothing was detected here",
+    "weak": "detections are weak",
+    "scattered": "the box lies off its detection",
+    "resized": "detections disagree about the size",
+    "rough": "detections jump",
+    "switch": "it may be another object from here on",
+    "sparse": "few detections around here",
+    "border": "the track begins or ends here",
+    "short": "a short track",
+    "off_size": "an unusual size for its class",
+    "mismatch": "picture and cuboid disagree",
+    "alone": "seen in one kind of sensor only",
+    "crowded": "another object is close",
+    "far": "far away or small",
+    "few_points": "few lidar points",
+}
+
+_AROUND = 10  # rows on each side that tell how dense detections are
+_BEFORE = 3  # rows on each side of a suspected switch of identities
+_SHORT, _BORDER = 10.0, 3.0  # frames
+_NEAR_PLANE_M, _LEAST_HEIGHT_PX = 0.1, 25.0
+_FAR_M, _SMALL_PX = 20.0, 50.0
+_SURE_LOGIT, _LOGITS = 6.0, 10.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Table:
+    """All boxes of one view of the base version, by track and frame; N rows.
+
+    Attributes:
+        track_id, frame: (N,).
+        box: (N, 7) x y z length width height yaw in the world, or (N, 4) xyxy_px.
+        found: the detections that they were made from, likewise; NaN where there is none.
+        score: (N,) of the detections, NaN where there is none.
+        vote: (N,) class of the detections, by the base's class names; -1 where there is none.
+        class_id: (N,) of the boxes.
+        n_points: (N,) lidar points, -1 unknown.
+        velocity_mps: (N, 3) of cuboids, 0 unknown; none in pictures.
+    """
+
+    track_id: I64
+    frame: I64
+    box: F64
+    found: F64
+    score: F64
+    vote: I64
+    class_id: I64
+    n_points: I64
+    velocity_mps: F64
+
+    def __len__(self) -> int:
+        return len(self.frame)
+
+    @property
+    def seen(self) -> Bool:
+        """(N,) which rows have a detection."""
+        seen: Bool = np.isfinite(self.score)
+        return seen
+
+    @property
+    def key(self) -> I64:
+        """(N,) track and frame as one ascending number."""
+        return self.track_id << 32 | self.frame
+
+
+class View:
+    """Evidence about the boxes of one camera, or about cuboids (camera "")."""
+
+    def __init__(self, base: BaseLabels, camera: str, others: dict[str, Table]) -> None:
+        self.base = base
+        self.camera = camera
+        self.table = others[camera]
+        self._others = others
+
+    def rows_of(self, item: LabelObject) -> I64:
+        """Rows of the table that an object is made of, by frame; one per frame."""
+        parts = []
+        for segment in item.segments:
+            if segment.camera == self.camera:
+                first, last = segment.track_id << 32 | segment.start, segment.track_id << 32 | segment.stop
+                low, high = np.searchsorted(self.table.key, (first, last))
+                parts.append(np.arange(low, high))
+        rows = np.concatenate(parts) if parts else np.zeros(0, dtype=np.int64)
+        _, once = np.unique(self.table.frame[rows], return_index=True)
+        found: I64 = rows[once]
+        return found
+
+    def signals(self, rows: I64, group: I64) -> F64:
+        """(M, K) signals of rows of the table.
+
+        Args:
+            group: (M,) ascending: rows of one number are one object, by frame.
+        """
+        t = self.table
+        fill = _nearest_seen(t.seen[rows], group)
+        first, last = np.searchsorted(group, group), np.searchsorted(group, group, side="right") - 1
+        place = np.arange(len(rows))
+        frame = t.frame[rows]
+        to_border = np.minimum(frame - frame[first], frame[last] - frame) if len(rows) else frame
+        course = np.where(np.isfinite(t.found[rows][fill]), t.found[rows][fill], t.box[rows])
+        rough, switch = _jumps(course, place, first, last)
+        crowded = self._row_signals["crowded"][rows]
+        timely = {
+            "weak": self._row_signals["weak"][rows][fill],
+            "scattered": self._row_signals["scattered"][rows][fill],
+            "resized": self._row_signals["resized"][rows][fill],
+            "rough": rough,
+            "switch": switch * (0.5 + 0.5 * crowded),
+            "sparse": 1.0 - _mean_around(t.seen[rows].astype(np.float64), place, first, last),
+            "border": np.exp(-to_border / _BORDER),
+            "short": np.exp(-(last - first) / _SHORT),
+        }
+        columns = [timely[name] if name in timely else self._row_signals[name][rows] for name in SIGNALS]
+        return np.stack(columns, axis=1) if len(rows) else np.zeros((0, len(SIGNALS)))
+
+    @cached_property
+    def _row_signals(self) -> dict[str, F64]:
+        """Signals that do not depend on which object a row belongs to, by name, (N,) each."""
+        t = self.table
+        solid = not self.camera
+        off, resized = (_off_solid if solid else _off_flat)(t.found, t.box)
+        score = np.clip(t.score, 1e-4, 1.0 - 1e-4)
+        logit = np.log(score) - np.log1p(-score)
+        mismatch, alone = self._solid_and_flat() if solid else self._flat_and_solid()
+        points = np.log10(np.maximum(t.n_points, 0) + 1.0)
+        return {
+            "unseen": (~t.seen).astype(np.float64),
+            "weak": np.nan_to_num(np.clip((_SURE_LOGIT - logit) / _LOGITS, 0.0, 1.0), nan=1.0),
+            "scattered": np.nan_to_num(np.clip(off, 0.0, 1.0)),
+            "resized": np.nan_to_num(np.clip(resized, 0.0, 1.0)),
+            "off_size": self._off_size(),
+            "mismatch": mismatch,
+            "alone": alone,
+            "crowded": _crowding_solid(t) if solid else _crowding_flat(t),
+            "far": self._distance(),
+            "few_points": np.where(t.n_points >= 0, np.clip(1.0 - 0.5 * points, 0.0, 1.0), 0.0),
+        }
+
+    def _off_size(self) -> F64:
+        """Logarithm of size, or of the shape in pictures, off what is usual for the class in this sequence."""
+        t = self.table
+        if self.camera:
+            extent = np.maximum(t.box[:, 2:] - t.box[:, :2], 1.0)
+            measure = np.log(extent[:, :1] / extent[:, 1:])
+        else:
+            measure = np.log(t.box[:, 3:6])
+        off = np.zeros(len(t))
+        for kind in np.unique(t.class_id):
+            mine = t.class_id == kind
+            off[mine] = np.abs(measure[mine] - np.median(measure[mine], axis=0)).sum(axis=1)
+        return np.clip(off, 0.0, 1.0)
+
+    def _distance(self) -> F64:
+        if self.camera:
+            height = np.maximum(self.table.box[:, 3] - self.table.box[:, 1], 1.0)
+            return np.asarray(np.clip(np.log(_SMALL_PX / height), -1.5, 1.5))
+        ego = self._world_from_ego(self.base.times(""))[self.table.frame, :2, 3]
+        away = np.linalg.norm(self.table.box[:, :2] - ego, axis=1)
+        return np.asarray(np.clip(np.log(np.maximum(away, 1e-3) / _FAR_M), -1.5, 1.5))
+
+    # --- pictures and cuboids of one object ---------------------------------------------------------------------------
+
+    def _solid_and_flat(self) -> tuple[F64, F64]:
+        """How much the largest box in a picture disagrees, and whether the cuboid should be in one but is not."""
+        t = self.table
+        mismatch, largest = np.zeros(len(t)), np.zeros(len(t))
+        expected: Bool = np.zeros(len(t), dtype=np.bool_)
+        met = np.zeros(len(t), dtype=np.bool_)
+        for camera, flat in self._others.items():
+            if not camera or not len(flat):
+                continue
+            mine, theirs = _pairs(t, flat)
+            shown = flat.seen[theirs]
+            mine, theirs = mine[shown], theirs[shown]
+            met[mine] = True
+            apart = 1.0 - _overlap(self._projected(camera, t, mine), flat.box[theirs])
+            area = np.prod(flat.box[theirs, 2:] - flat.box[theirs, :2], axis=1)
+            better = (area > largest[mine]) & np.isfinite(apart)
+            mismatch[mine[better]], largest[mine[better]] = apart[better], area[better]
+            expected = np.where(self._in_picture(camera, t), True, expected)
+        return mismatch, (expected & ~met).astype(np.float64)
+
+    def _flat_and_solid(self) -> tuple[F64, F64]:
+        t, solid = self.table, self._others.get("")
+        mismatch, alone = np.zeros(len(t)), np.ones(len(t))
+        if solid is None or not len(solid):
+            return mismatch, np.zeros(len(t))
+        theirs, mine = _pairs(solid, t)
+        alone[mine] = 0.0
+        apart = 1.0 - _overlap(self._projected(self.camera, solid, theirs), t.box[mine])
+        mismatch[mine] = np.nan_to_num(apart)
+        return mismatch, alone
+
+    def _projected(self, camera: str, solid: Table, rows: I64) -> F64:
+        """(M, 4) boxes around cuboids' corners in a camera's pictures, NaN where it does not see all of them.
+
+        Corners are enough here: what a lens bends between them is less than what detectors err.
+        """
+        sensor = self.base.store.info.sensor(camera)
+        assert sensor.camera is not None
+        box, frame = solid.box[rows], solid.frame[rows]
+        later_s = (self.base.times(camera)[frame] - self.base.times("")[frame]) * 1e-9
+        center = box[:, :3] + later_s[:, None] * solid.velocity_mps[rows]
+        corners = cuboid_corners.corners(center, box[:, 3:6], quaternion.from_yaw(box[:, 6]))
+        uv, inside = self._seen_by(camera, corners.reshape(-1, 3), np.repeat(frame, 8))
+        uv, whole = uv.reshape(len(rows), 8, 2), inside.reshape(len(rows), 8).all(axis=1)
+        size = (sensor.camera.width_px, sensor.camera.height_px)
+        low, high = np.clip(uv.min(axis=1), 0, size), np.clip(uv.max(axis=1), 0, size)
+        return np.where(whole[:, None], np.concatenate([low, high], axis=1), np.nan)
+
+    def _in_picture(self, camera: str, solid: Table) -> Bool:
+        """(N,) which cuboids a camera's picture should show: their middle is in it, and they are not too small."""
+        sensor = self.base.store.info.sensor(camera).camera
+        assert sensor is not None
+        half = np.zeros((len(solid), 3))
+        half[:, 2] = 0.5 * solid.box[:, 5]
+        top, above = self._seen_by(camera, solid.box[:, :3] + half, solid.frame)
+        foot, below = self._seen_by(camera, solid.box[:, :3] - half, solid.frame)
+        middle = 0.5 * (top + foot)
+        size = np.array([sensor.width_px, sensor.height_px])
+        inside = ((middle > 0) & (middle < size)).all(axis=1) & above & below
+        large = np.abs(foot[:, 1] - top[:, 1]) >= _LEAST_HEIGHT_PX
+        return inside & large & np.isin(solid.frame, self.base.seen_frames(camera))
+
+    def _seen_by(self, camera: str, points: F64, frame: I64) -> tuple[F64, Bool]:
+        """World points (M, 3) in pictures of their frames (M,): (M, 2) pixels, and which of them are in front."""
+        sensor = self.base.store.info.sensor(camera)
+        assert sensor.camera is not None
+        camera_from_world = se3.invert(self._world_from_ego(self.base.times(camera)) @ sensor.ego_from_sensor)
+        place = camera_from_world[frame]
+        local = np.einsum("nij,nj->ni", place[:, :3, :3], points) + place[:, :3, 3]
+        uv, valid = sensor.camera.project(local)
+        return np.nan_to_num(uv), valid & (local[:, 2] > _NEAR_PLANE_M)
+
+    def _world_from_ego(self, timestamp_ns: I64) -> F64:
+        known = self.base.store.info.trajectory.timestamp_ns
+        return self.base.store.info.trajectory.at(np.clip(timestamp_ns, known[0], known[-1]))
+
+
+def tables_of(base: BaseLabels) -> dict[str, Table]:
+    """Every view's boxes of the base version with their detections; camera "" for cuboids."""
+    names = base.class_names
+    tables = {}
+    if base.version.has_boxes3d:
+        solid = base.frames3d(0, base.n_frames)
+        tables[""] = _table(solid, base.detections3d(solid), base.detected("", solid), names)
+    for camera in base.version.cameras:
+        flat = base.frames2d(camera, 0, base.n_frames)
+        tables[camera] = _table(flat, base.detections2d(camera, flat), base.detected(camera, flat), names)
+    return tables
+
+
+def _table(
+    boxes: Boxes2D | Boxes3D, detections: Boxes2D | Boxes3D, detected: Bool, names: tuple[str, ...]
+) -> Table:
+    """Boxes by track and frame; those of no track are left out."""
+    n = len(boxes)
+    whole = _numbers(boxes)
+    found, score, vote = np.full(whole.shape, np.nan), np.full(n, np.nan), np.full(n, -1)
+    class_of = np.array(
+        [names.index(name) if name in names else -1 for name in detections.class_names] or [-1]
+    )
+    found[detected], score[detected] = _numbers(detections), detections.score
+    vote[detected] = class_of[detections.class_id]
+    kept = np.flatnonzero(boxes.track_id >= 0)
+    order = kept[np.lexsort((boxes.frame[kept], boxes.track_id[kept]))]
+    solid = boxes if isinstance(boxes, Boxes3D) else None
+    return Table(
+        track_id=boxes.track_id[order],
+        frame=boxes.frame[order].astype(np.int64),
+        box=whole[order],
+        found=found[order],
+        score=score[order],
+        vote=vote[order],
+        class_id=boxes.class_id[order].astype(np.int64),
+        n_points=solid.n_points[order].astype(np.int64) if solid else np.full(len(order), -1),
+        velocity_mps=np.nan_to_num(solid.velocity_mps[order].astype(np.float64))
+        if solid
+        else np.zeros((0, 3)),
+    )
+
+
+def _numbers(boxes: Boxes2D | Boxes3D) -> F64:
+    if isinstance(boxes, Boxes2D):
+        return boxes.xyxy_px
+    heading = quaternion.yaw_of(boxes.q_wxyz)[:, None]
+    return np.concatenate([boxes.center_m, boxes.size_lwh_m, heading], axis=1)
+
+
+# --- over time --------------------------------------------------------------------------------------------------------
+
+
+def _nearest_seen(seen: Bool, group: I64) -> I64:
+    """(M,) for each row the nearest row of its group that was seen; itself if there is none."""
+    n = len(seen)
+    place = np.arange(n)
+    before = np.maximum.accumulate(np.where(seen, place, -1)) if n else place
+    after = np.minimum.accumulate(np.where(seen, place, n)[::-1])[::-1] if n else place
+    has_before = (before >= 0) & (group[np.maximum(before, 0)] == group)
+    has_after = (after < n) & (group[np.minimum(after, n - 1)] == group)
+    to_before, to_after = (
+        np.where(has_before, place - before, n + 1),
+        np.where(has_after, after - place, n + 1),
+    )
+    nearest = np.where(to_after < to_before, after, before)
+    found: I64 = np.where(has_before | has_after, nearest, place)
+    return found
+
+
+def _mean_around(values: F64, place: I64, first: I64, last: I64) -> F64:
+    """(M,) mean of the rows around each, within its group."""
+    total = np.concatenate([[0.0], np.cumsum(values)])
+    low, high = np.maximum(place - _AROUND, first), np.minimum(place + _AROUND, last) + 1
+    return np.asarray((total[high] - total[low]) / (high - low))
+
+
+def _jumps(course: F64, place: I64, first: I64, last: I64) -> tuple[F64, F64]:
+    """(M,) how much each row is off the middle of its neighbours, and how ill what follows fits what came before.
+
+    Both are in the object's own width. For the second, where the rows before lead to is compared with where those
+    after come from, and the sizes of both.
+    """
+    solid = course.shape[1] == 7
+    middle = course[:, :2] if solid else 0.5 * (course[:, :2] + course[:, 2:])
+    extent = course[:, 3:6] if solid else np.maximum(course[:, 2:] - course[:, :2], 1.0)
+    width = extent[:, 1] if solid else extent.mean(axis=1)
+    rough, switch = np.zeros(len(course)), np.zeros(len(course))
+    i = np.flatnonzero((place > first) & (place < last))
+    rough[i] = np.linalg.norm(middle[i - 1] - 2.0 * middle[i] + middle[i + 1], axis=1) / width[i]
+    i = np.flatnonzero((place - _BEFORE >= first) & (place + _BEFORE - 1 <= last))
+    slope_before = (middle[i - 1] - middle[i - _BEFORE]) / (_BEFORE - 1)
+    slope_after = (middle[i + _BEFORE - 1] - middle[i]) / (_BEFORE - 1)
+    gap = np.linalg.norm(middle[i] - middle[i - 1] - 0.5 * (slope_before + slope_after), axis=1) / width[i]
+    changed = np.zeros(len(i))
+    for step in range(_BEFORE):
+        changed += np.abs(np.log(extent[i + step] / extent[i - 1 - step])).sum(axis=1) / _BEFORE
+    switch[i] = np.clip(0.5 * gap, 0.0, 1.0) * np.clip(changed, 0.0, 1.0)
+    return np.clip(rough, 0.0, 1.0), switch
+
+
+# --- between boxes ----------------------------------------------------------------------------------------------------
+
+
+def _off_solid(found: F64, box: F64) -> tuple[F64, F64]:
+    """How far cuboids are apart in shares of their extents, and the logarithm of how their sizes differ."""
+    cos, sin = np.cos(box[:, 6]), np.sin(box[:, 6])
+    dx, dy, dz = (found[:, :3] - box[:, :3]).T
+    along, across = np.abs(cos * dx + sin * dy) / box[:, 3], np.abs(cos * dy - sin * dx) / box[:, 4]
+    resized = np.abs(np.log(found[:, 3:6] / box[:, 3:6])).sum(axis=1)
+    return along + across + np.abs(dz) / box[:, 5], resized
+
+
+def _off_flat(found: F64, box: F64) -> tuple[F64, F64]:
+    extent = np.maximum(box[:, 2:] - box[:, :2], 1.0)
+    off = np.abs(found - box).reshape(-1, 2, 2).sum(axis=1) / extent
+    resized = np.abs(np.log(np.maximum(found[:, 2:] - found[:, :2], 1.0) / extent))
+    return 0.5 * off.sum(axis=1), resized.sum(axis=1)
+
+
+def _crowding_solid(table: Table) -> F64:
+    """1 where the nearest other object is within two metres, falling to 0 within some metres more."""
+    if len(table) < 2:
+        return np.zeros(len(table))
+    points = np.concatenate([table.box[:, :2], 1e4 * table.frame[:, None]], axis=1)
+    away = np.asarray(cKDTree(points).query(points, k=2)[0])[:, 1]
+    return np.asarray(np.exp(-0.5 * np.maximum(away - 2.0, 0.0)))
+
+
+def _crowding_flat(table: Table) -> F64:
+    """Share of each box that the box with the nearest middle covers."""
+    if len(table) < 2:
+        return np.zeros(len(table))
+    box = table.box
+    points = np.concatenate([0.5 * (box[:, :2] + box[:, 2:]), 1e6 * table.frame[:, None]], axis=1)
+    near = np.asarray(cKDTree(points).query(points, k=2)[1])
+    other = np.where(near[:, 0] == np.arange(len(box)), near[:, 1], near[:, 0])
+    same = table.frame[other] == table.frame
+    sides = np.minimum(box[:, 2:], box[other, 2:]) - np.maximum(box[:, :2], box[other, :2])
+    covered = np.prod(np.maximum(sides, 0.0), axis=1) / np.maximum(
+        np.prod(box[:, 2:] - box[:, :2], axis=1), 1.0
+    )
+    return np.where(same, np.clip(covered, 0.0, 1.0), 0.0)
+
+
+def _pairs(one: Table, two: Table) -> tuple[I64, I64]:
+    """Rows of two tables of the same track and frame."""
+    _, left, right = np.intersect1d(one.key, two.key, assume_unique=True, return_indices=True)
+    return left, right
+
+
+def _overlap(a: F64, b: F64) -> F64:
+    """(M,) intersection over union of boxes (M, 4), pair by pair; NaN where either is not known."""
+    sides = np.maximum(np.minimum(a[:, 2:], b[:, 2:]) - np.maximum(a[:, :2], b[:, :2]), 0.0)
+    common = sides.prod(axis=1)
+    whole = (a[:, 2:] - a[:, :2]).prod(axis=1) + (b[:, 2:] - b[:, :2]).prod(axis=1) - common
+    overlap: F64 = common / np.maximum(whole, 1e-9)
+    return overlap
