@@ -114,3 +114,22 @@ def test_a_detection_that_only_a_cuboid_track_kept_becomes_its_box(store: Sequen
     assert front.detection.tolist() == [1, 0, -1]
     assert front.xyxy_px[1].tolist() == [8.0, 9.0, 10.0, 11.0]
     assert len(complete["back_camera"]) == 0
+
+
+def test_a_detection_where_another_track_has_a_box_already_is_not_doubled(store: SequenceStore) -> None:
+    table = lifted(store, [(0, 0, -1), (1, 0, -1)])
+    cuboids = boxes3d([(0, 8, 0), (1, 8, 0)])
+    there = {
+        "front_camera": boxes2d([(0, 9, -1), (1, 9, -1)]).replace(
+            xyxy_px=np.array([[0.0, 0, 10, 10], [40, 0, 50, 10]])
+        ),
+        "back_camera": boxes2d([]),
+    }
+    found = {
+        "front_camera": boxes2d([(0, -1, 0), (1, -1, 0)]).replace(
+            xyxy_px=np.array([[0.0, 0, 10, 9], [0, 0, 10, 9]])
+        ),
+        "back_camera": boxes2d([]),
+    }
+    front = add_lost(there, found, cuboids, table)["front_camera"]
+    assert [front.frame.tolist(), front.track_id.tolist()] == [[0, 1, 1], [9, 9, 8]]

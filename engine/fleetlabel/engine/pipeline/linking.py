@@ -9,6 +9,9 @@ import numpy as np
 from fleetlabel.geometry.arrays import I64, AnyArray
 from fleetlabel.model.boxes import Boxes2D, Boxes3D
 from fleetlabel.store import Table
+from fleetlabel.trackers.metrics import pairs_by_iou_2d
+
+_SAME_OBJECT_IOU = 0.5
 
 
 def link_tracks(boxes2d: Mapping[str, Boxes2D], boxes3d: Boxes3D, lifted: Table) -> dict[str, Boxes2D]:
@@ -49,7 +52,7 @@ def add_lost(
 
     What passes a side camera crosses half of the picture between two frames, too far for a tracker that sees nothing
     but the picture; in the world it moves as anything else does. A detection that went into a cuboid track, whose
-    object has no box in that picture yet, is that object's box.
+    object has no box in that picture yet, is that object's box, unless a box of another track lies in its place.
 
     Args:
         linked: by camera, as :func:`link_tracks` returns them.
@@ -66,7 +69,9 @@ def add_lost(
         frame, member, track3d = frame[lost], member[lost], track3d[lost]
         extra = found[camera].take(np.searchsorted(found[camera].frame, frame) + member)
         extra = extra.replace(track_id=track3d, detection=member.astype(np.int32))
-        complete[camera] = Boxes2D.concatenate([boxes, extra])
+        pairs = pairs_by_iou_2d(extra.frame, extra.xyxy_px, boxes.frame, boxes.xyxy_px)
+        doubled = pairs.truth[pairs.similarity >= _SAME_OBJECT_IOU]
+        complete[camera] = Boxes2D.concatenate([boxes, extra.take(~np.isin(np.arange(len(extra)), doubled))])
     return complete
 
 
