@@ -55,6 +55,10 @@ class StoreNotFoundError(StoreError, FileNotFoundError):
     """There is no store, or no such part, sensor, stage or label version in it."""
 
 
+class StoreDeletedError(StoreNotFoundError):
+    """A person deleted the store on purpose; all that is left is its tombstone."""
+
+
 class CorruptStoreError(StoreError, ValueError):
     """Committed data is not what its commit record says."""
 

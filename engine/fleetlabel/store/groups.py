@@ -50,6 +50,12 @@ def read_group(folder: Path) -> dict[str, Any] | None:
     return attributes
 
 
+def subgroups(folder: Path) -> list[str]:
+    """Names of the folders in a folder that may not be there; scratch is none of them."""
+    entries = folder.iterdir() if folder.exists() else ()
+    return sorted(e.name for e in entries if e.is_dir() and not e.name.startswith(durable.PENDING))
+
+
 def is_untouched(folder: Path) -> bool:
     """Whether a group's document is, byte for byte, what :func:`write_group` wrote."""
     attributes = read_group(folder)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fleetlabel.model.errors import StoreNotFoundError
-from fleetlabel.store.groups import canonical_json, read_group, write_group
+from fleetlabel.store.groups import canonical_json, read_group, subgroups, write_group
 from fleetlabel.store.hierarchy import add_group
 from fleetlabel.store.sequence import SequenceStore
 
@@ -78,8 +78,7 @@ def open_run(store: SequenceStore, stage: str, run_id: str) -> Run:
 def find_runs(store: SequenceStore, stage: str) -> tuple[Run, ...]:
     """All runs of a stage, oldest first."""
     folder = store.root / "runs" / stage
-    ids = [entry.name for entry in folder.iterdir() if entry.is_dir()] if folder.exists() else []
-    runs = [open_run(store, stage, run_id) for run_id in ids if read_group(folder / run_id)]
+    runs = [open_run(store, stage, run_id) for run_id in subgroups(folder) if read_group(folder / run_id)]
     return tuple(sorted(runs, key=lambda run: (run.created_ns, run.run_id)))
 
 
