@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,12 +19,14 @@ from fleetlabel.engine.cluster.inspection import Inspection, inspect, versions
 from fleetlabel.model.errors import ClusterError, UsageError
 
 if TYPE_CHECKING:
-    from distributed import Client
+    from distributed import Client, LocalCluster
+
+    from fleetlabel.engine.detect import DetectConfig
 
 CONNECT_S = 10.0
-_ALLOWED_FAILURES = (
-    1  # workers that a task may take with it, less one, before it is tried in a process of its own
-)
+_CLOSE_S = 15.0
+# Workers that a task may take with it, less one, before it is tried in a process of its own.
+_ALLOWED_FAILURES = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +112,31 @@ class Connection:
             if problem:
                 raise ClusterError(f"worker {worker}: {problem}")
 
+    def warm(self, model: Path, config: DetectConfig, needs: Mapping[str, float], stack: ExitStack) -> None:
+        """Has every worker that detects load the weights, now or when it joins, and keep them.
+
+        Args:
+            config: settled settings.
+            needs: resources of workers that detect.
+            stack: lets them go.
+
+        Raises:
+            ClusterError: a worker cannot load them.
+        """
+        from fleetlabel.engine.cluster.warming import WarmDetector
+
+        plugin = WarmDetector(model, config, needs)
+        stack.callback(self._cool, plugin.name)
+        try:
+            self.client.register_plugin(plugin)
+        except Exception as error:  # whatever a worker met
+            raise ClusterError(f"a worker cannot load {model}: {_one_line(error)}") from error
+
+    def _cool(self, plugin: str) -> None:
+        if self.client.status == "running":
+            with suppress(Exception):  # a worker that is gone has forgotten as well
+                self.client.unregister_worker_plugin(plugin)
+
     def _workers(self) -> dict[str, dict[str, Any]]:
         workers: dict[str, dict[str, Any]] = self.client.scheduler_info(n_workers=-1)["workers"]
         return workers
@@ -129,22 +158,32 @@ def connect(cluster: object, stack: ExitStack) -> Connection:
 
     if isinstance(cluster, Client):
         return _connection(cluster)
-    where: dict[str, Any] = {"address": cluster}
+    told = cluster
     if isinstance(cluster, (str, os.PathLike)):
-        where = _where(os.fspath(cluster))
-    told = next(iter(where.values()))
+        told = _address(os.fspath(cluster))
     try:
+        if isinstance(told, str):
+            # A client waits for ever for an answer from something that listens and is no scheduler.
+            with ThreadPoolExecutor(1) as thread:
+                thread.submit(asyncio.run, _greet(told)).result()
         client = stack.enter_context(
-            _closing(Client(**where, timeout=CONNECT_S, set_as_default=False, name="fleetlabel"))
+            _closing(Client(told, timeout=CONNECT_S, set_as_default=False, name="fleetlabel"))
         )
-    except (
-        Exception
-    ) as error:  # distributed raises what lies below: OSError, TimeoutError, its own, ValueError
+    except Exception as error:  # Dask raises what lies below: OSError, TimeoutError, its own, ValueError
         raise ClusterError(
             f"no Dask scheduler answers at {told} ({_one_line(error)}); start one with `dask scheduler`, and give its "
             "address, for example --cluster tcp://host:8786"
         ) from error
     return _connection(client)
+
+
+async def _greet(address: str) -> None:
+    from distributed import Security
+    from distributed.comm import connect as open_comm
+
+    arguments = Security().get_connection_args("client")
+    comm = await asyncio.wait_for(open_comm(address, timeout=CONNECT_S, **arguments), CONNECT_S)
+    await comm.close()
 
 
 def start_local(workers: int, stack: ExitStack, *, scratch: Path | None = None) -> Connection:
@@ -179,7 +218,7 @@ def start_local(workers: int, stack: ExitStack, *, scratch: Path | None = None) 
             silence_logs=50,  # what workers die of is told by us
             preload="fleetlabel.engine.cluster.ignore_interrupts",
         )
-        stack.callback(cluster.close)
+        stack.callback(_close, cluster)
         client = stack.enter_context(_closing(Client(cluster, set_as_default=False, name="fleetlabel")))
         client.wait_for_workers(workers, timeout=60)
     except (OSError, TimeoutError, RuntimeError) as error:
@@ -192,19 +231,18 @@ def _connection(client: Client) -> Connection:
     return Connection(client, address, client.dashboard_link or None)
 
 
-def _where(text: str) -> dict[str, Any]:
+def _address(text: str) -> str:
     if "://" in text or (":" in text and not Path(text).exists()):
-        return {"address": text if "://" in text else f"tcp://{text}"}
+        return text if "://" in text else f"tcp://{text}"
     path = Path(text)
     if not path.is_file():
         raise UsageError(
             f"--cluster {text} is neither an address such as tcp://host:8786 nor a scheduler file that exists"
         )
     try:
-        address = json.loads(path.read_bytes())["address"]
+        return str(json.loads(path.read_bytes())["address"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UsageError(f"{path} is no scheduler file of Dask ({_one_line(error)})") from error
-    return {"address": address}
 
 
 def _problem(answer: object, state: Path) -> str | None:
@@ -236,6 +274,12 @@ def _require_dask() -> None:
             f"workers need Dask, which is not installed for {sys.executable}; install fleetlabel[cluster], or "
             "label on threads with --threads"
         )
+
+
+def _close(cluster: LocalCluster) -> None:
+    """Ends workers; one that is just being replaced may never answer, and dies with this process in any case."""
+    with suppress(TimeoutError):
+        cluster.close(timeout=_CLOSE_S)
 
 
 class _closing:

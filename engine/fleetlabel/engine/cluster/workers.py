@@ -1,4 +1,4 @@
-"""Workers of a Dask cluster: tasks go out with names of their own, results come back in batches."""
+"""Workers of a Dask cluster: tasks go out with names of their own, results come back as each is there."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import hashlib
 import pickle
 import queue
 import time
+from asyncio import CancelledError
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ from fleetlabel.engine.cluster.isolated import perform_isolated
 from fleetlabel.engine.pipeline.driver import Landed
 from fleetlabel.engine.pipeline.faults import Fault, Trouble
 from fleetlabel.engine.pipeline.schedule import Start
-from fleetlabel.engine.pipeline.tasks import perform
+from fleetlabel.engine.pipeline.tasks import TaskResult, perform
 from fleetlabel.model.errors import ClusterError
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 _WAIT_S = 0.5
 _LOST_S = 10.0
 _CHECK_S = 5.0
+_ANSWER_S = 10.0
 _DRAIN_S = 600.0
 
 
@@ -32,7 +34,7 @@ class DaskWorkers:
     Args:
         connection: to the cluster.
         needs: stage -> resources that its tasks need.
-        without_workers_s: how long there may be no worker at all before that is an error.
+        without_workers_s: how long there may be no worker at all, or none that serves a need, before that is an error.
     """
 
     def __init__(
@@ -44,19 +46,17 @@ class DaskWorkers:
         self._connection = connection
         self._needs = needs or {}
         self._without_workers_s = without_workers_s
-        self._ended: queue.SimpleQueue[Future] = queue.SimpleQueue()
+        self._ended: queue.SimpleQueue[tuple[str, TaskResult | Fault | None]] = queue.SimpleQueue()
         self._running: dict[str, tuple[Start, Future]] = {}
-        self._looked_s = self._seen_s = time.monotonic()
+        self._looked_s = self._served_s = self._answered_s = time.monotonic()
 
     def start(self, start: Start) -> None:
-        """Gives a task to the scheduler.
-
-        Its key says what it does, so that a driver that was started again finds what runs already.
-        """
+        """Gives a task to the scheduler, under a name that says what it does."""
         body = pickle.dumps(start.task.work)
         told = hashlib.sha256(body + f"{start.attempt} {start.isolated}".encode()).hexdigest()[:16]
         task = start.task
-        future = self._connection.client.submit(
+        client = self._connection.client
+        future = client.submit(
             perform_isolated if start.isolated else perform,
             task.work,
             start.attempt,
@@ -65,7 +65,7 @@ class DaskWorkers:
             pure=False,
         )
         self._running[future.key] = (start, future)
-        future.add_done_callback(self._ended.put)
+        client.loop.add_callback(self._fetch, future)
 
     def wait(self) -> list[Landed]:
         """Tasks that have ended.
@@ -80,70 +80,83 @@ class DaskWorkers:
             return []
         while not self._ended.empty():
             ended.append(self._ended.get())
-        lost = [future for future in ended if future.status in ("cancelled", "lost")]
-        if lost:
-            raise self._lost()
-        results = self._collect([future for future in ended if future.status == "finished"])
         landed = []
-        for future in ended:
-            start, _ = self._running.pop(future.key)
-            result = results[future.key] if future.status == "finished" else _fault(future)
-            landed.append(Landed(start, result))
+        for key, outcome in ended:
+            if outcome is None:
+                raise self._lost()
+            start, future = self._running.pop(key)
             future.release()
+            landed.append(Landed(start, outcome))
         return landed
 
     def drain(self) -> None:
         """Drops what has not begun and waits for what has."""
-        if self._connection.client.status != "running":
+        try:
+            if self._running and self._connection.client.status == "running":
+                begun = self._begun()
+                futures = [future for _, future in self._running.values()]
+                self._connection.client.cancel([future for future in futures if future.key not in begun])
+                self._await(begun)
+        finally:
             self._running.clear()
-            return
-        begun = self._begun()
-        for _, future in self._running.values():
-            if future.key not in begun and not future.done():
-                future.cancel()
+
+    async def _fetch(self, future: Future) -> None:
+        """Fetches a result once it is there; runs in Dask's loop.
+
+        Dask does a task again if its worker dies before the result is fetched: then this goes on waiting.
+        """
+        outcome: TaskResult | Fault | None
+        try:
+            outcome = await future
+        except (Exception, CancelledError) as error:
+            outcome = _fault(error) if future.status == "error" else None
+        self._ended.put((future.key, outcome))
+
+    def _await(self, keys: set[str]) -> None:
         until = time.monotonic() + _DRAIN_S
-        while time.monotonic() < until and self._connection.client.status == "running":
-            if all(future.done() for _, future in self._running.values()):
-                break
-            time.sleep(0.05)
-        self._running.clear()
+        left = keys & self._running.keys()
+        while left and time.monotonic() < until and self._connection.client.status == "running":
+            try:
+                left.discard(self._ended.get(timeout=_WAIT_S)[0])
+            except queue.Empty:
+                continue
 
     def _begun(self) -> set[str]:
-        """Keys of tasks that workers execute just now."""
+        """Keys of tasks that workers execute just now; all, if they do not say."""
+        client = self._connection.client
         try:
-            executing = self._connection.client.run(_executing, nanny=False, on_error="ignore")
+            executing = client.sync(client._run, _executing, on_error="ignore", callback_timeout=_ANSWER_S)
         except (OSError, TimeoutError, ValueError):
-            return set()
-        return {key for keys in executing.values() if isinstance(keys, list) for key in keys}
-
-    def _collect(self, futures: list[Future]) -> dict[str, Any]:
-        if not futures:
-            return {}
-        try:
-            results = self._connection.client.gather(futures)
-        except Exception as error:
-            if self._connection.client.status != "running":
-                raise self._lost() from error
-            raise
-        return {future.key: result for future, result in zip(futures, results, strict=True)}
+            return set(self._running)
+        return {key for keys in executing.values() for key in keys}
 
     def _check(self) -> None:
         now = time.monotonic()
-        if self._connection.client.status == "running":
-            self._seen_s = self._seen_s if self._no_worker(now) else now
-            if now - self._seen_s > self._without_workers_s:
-                raise ClusterError(
-                    f"the scheduler at {self._connection.address} has had no workers for "
-                    f"{self._without_workers_s:g} s; what was finished is kept: start workers and go on with --resume"
-                )
-        elif now - self._seen_s > _LOST_S:
-            raise self._lost()
-
-    def _no_worker(self, now: float) -> bool:
+        if self._connection.client.status != "running":
+            if now - self._answered_s > _LOST_S:
+                raise self._lost()
+            return
+        self._answered_s = now
         if now - self._looked_s < _CHECK_S:
-            return now - self._seen_s >= _CHECK_S
+            return
         self._looked_s = now
-        return not self._connection.n_workers()
+        unserved = self._unserved()
+        if unserved is None:
+            self._served_s = now
+        elif now - self._served_s > self._without_workers_s:
+            raise ClusterError(
+                f"the scheduler at {self._connection.address} has had no workers {unserved}for "
+                f"{self._without_workers_s:g} s; what was finished is kept: start workers and go on with --resume"
+            )
+
+    def _unserved(self) -> str | None:
+        """What no worker has; None if every need is served."""
+        if not self._connection.n_workers():
+            return ""
+        for needs in self._needs.values():
+            if not self._connection.slots(needs):
+                return f"with {', '.join(f'{name}={amount:g}' for name, amount in needs.items())} "
+        return None
 
     def _lost(self) -> ClusterError:
         return ClusterError(
@@ -156,10 +169,9 @@ def _executing(dask_worker: Any) -> list[str]:
     return [ts.key for ts in dask_worker.state.executing]
 
 
-def _fault(future: Future) -> Fault:
+def _fault(error: BaseException) -> Fault:
     from distributed.scheduler import KilledWorker
 
-    error = future.exception()
     if isinstance(error, KilledWorker):
         return Fault(Trouble.KILLED, "kills its worker: several died while they had it")
     return Fault(Trouble.ERROR, f"{type(error).__name__}: {error}")

@@ -124,7 +124,7 @@ def run_fleet(
         inputs += [path for path in (config.model, config.detections2d, config.detections3d) if path]
         workplace = find_workers(config, cluster, stack)
         workplace.check(root.state, lease.token, [path.resolve() for path in inputs])
-        return _Fleet(root, config, workplace, lease, observer).run(members)
+        return _Fleet(root, config, workplace, lease, observer).run(members, stack)
 
 
 def _check(config: RunConfig) -> None:
@@ -132,7 +132,8 @@ def _check(config: RunConfig) -> None:
         raise UsageError("nothing says where the stores go; give --out FOLDER")
     if config.model is None and config.detections2d is None:
         raise UsageError(
-            "nothing says where 2D boxes come from; give --model WEIGHTS (or --detections2d FOLDER)"
+            "nothing says where 2D boxes come from; give --model WEIGHTS (`--model synthetic` for synthetic drives) "
+            "or --detections2d FOLDER"
         )
     check_labels_name(config)
     if config.detections2d is None and config.model is not None:
@@ -168,7 +169,7 @@ class _Fleet:
         self._told_s = 0.0
         self._progress = Progress(0, workplace.slots)
 
-    def run(self, members: Sequence[Member]) -> FleetOutcome:
+    def run(self, members: Sequence[Member], stack: ExitStack) -> FleetOutcome:
         self._progress = Progress(len(members), self._workplace.slots)
         self._tell("starting")
         try:
@@ -181,6 +182,8 @@ class _Fleet:
                     self._end(
                         Ended(member.name, cause_of(member.drive.problem), "open", member.drive.problem)
                     )
+            if settled and self._config.model:
+                self._workplace.warm(self._config.model, settled.choice.config, stack)
             schedule = Schedule(self._begin(members, settled), self._limits())
             drive(
                 schedule,

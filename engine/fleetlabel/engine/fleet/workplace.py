@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fleetlabel.engine.detect import DetectConfig
 from fleetlabel.engine.pipeline.config import RunConfig
 from fleetlabel.engine.pipeline.driver import ExecutorWorkers, Workers
 from fleetlabel.model.errors import UsageError
@@ -51,6 +52,11 @@ class Workplace:
         if self._connection is None or stage != "detect" or not self._needs:
             return self.slots
         return self._connection.slots(self._needs)
+
+    def warm(self, model: Path, config: DetectConfig, stack: ExitStack) -> None:
+        """Has workers load the weights once, before their first task; threads do at their first."""
+        if self._connection is not None:
+            self._connection.warm(model, config, self._needs, stack)
 
     def check(self, state: Path, token: str, inputs: Sequence[Path]) -> None:
         """Complains of workers that would fail at every task; see :meth:`Connection.check_workers`."""

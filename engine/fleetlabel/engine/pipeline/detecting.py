@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -11,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from fleetlabel.engine.detect import DetectConfig, DetectFailure, Detector, FrameDetections, load_weights
+from fleetlabel.engine.detect import DetectConfig, DetectFailure, FrameDetections, load_weights
 from fleetlabel.engine.detect.weights import sha256_of
 from fleetlabel.engine.ingest import import_detections2d
 from fleetlabel.engine.pipeline.choice import CHOICES, Choice, settle_backend
@@ -20,6 +19,7 @@ from fleetlabel.engine.pipeline.importing import write_boxes
 from fleetlabel.engine.pipeline.provenance import Making
 from fleetlabel.engine.pipeline.ranges import chunks, is_done
 from fleetlabel.engine.pipeline.tasks import Task, TaskResult
+from fleetlabel.engine.pipeline.warm_detectors import warm_detector
 from fleetlabel.model.boxes import Boxes2D, Source
 from fleetlabel.model.errors import UsageError
 from fleetlabel.model.ontology import ClassMap, class_map
@@ -31,8 +31,6 @@ from fleetlabel.store.runs import Run, declare_run
 STAGE = "detect"
 ALGORITHM_VERSION = 1
 _BATCH_FRAMES = 8  # pictures in memory at a time
-
-_warm = threading.local()
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +59,8 @@ def settle_detector(folder: Path, model: Path, config: DetectConfig) -> SettledD
     """
     weights = load_weights(model, trust_pickle=config.trust_pickle)
     choice = settle_backend(folder, weights, config)
-    identity = _warm_detector(model, choice.config).identity()
+    with warm_detector(model, choice.config) as detector:
+        identity = detector.identity()
     return SettledDetector(choice, identity, tuple(weights.class_names), tuple(weights.notes))
 
 
@@ -88,7 +87,8 @@ def plan_detect(
         return _plan_import(store, config.detections2d, warnings)
     if config.model is None:
         raise UsageError(
-            "nothing says where 2D boxes come from; give --model WEIGHTS (`--model synthetic` for synthetic drives) or --detections2d FOLDER"
+            "nothing says where 2D boxes come from; give --model WEIGHTS (`--model synthetic` for synthetic drives) "
+            "or --detections2d FOLDER"
         )
     if settled is None:
         settled = settle_detector(store.root / CHOICES, config.model, config.detect)
@@ -125,19 +125,19 @@ def _detect(
         return TaskResult()
     making = Making.begin(store, path, start, stop, [f"sensors/{camera}"])
     reader = store.camera(camera)
-    detector = _warm_detector(model, config)
-    classes = class_map(detector.class_names)
-    blocks, quarantined, pictures = [Boxes2D.empty(classes.class_names)], [], 0
-    for first in range(start, stop, _BATCH_FRAMES):
-        frames = [frame for frame in range(first, min(first + _BATCH_FRAMES, stop)) if reader.usable(frame)]
-        pictures += len(frames)
-        for frame, found in zip(
-            frames, detector.detect([reader.jpeg(frame) for frame in frames]), strict=True
-        ):
-            if isinstance(found, DetectFailure):
-                quarantined.append(Quarantined(frame, f"{camera}, frame {frame}: {found.reason}"))
-            else:
-                blocks.append(_boxes(frame, reader, found, classes))
+    with warm_detector(model, config) as detector:
+        classes = class_map(detector.class_names)
+        blocks, quarantined, pictures = [Boxes2D.empty(classes.class_names)], [], 0
+        for first in range(start, stop, _BATCH_FRAMES):
+            last = min(first + _BATCH_FRAMES, stop)
+            frames = [frame for frame in range(first, last) if reader.usable(frame)]
+            pictures += len(frames)
+            found = detector.detect([reader.jpeg(frame) for frame in frames])
+            for frame, one in zip(frames, found, strict=True):
+                if isinstance(one, DetectFailure):
+                    quarantined.append(Quarantined(frame, f"{camera}, frame {frame}: {one.reason}"))
+                else:
+                    blocks.append(_boxes(frame, reader, one, classes))
     boxes = Boxes2D.concatenate(blocks)
     part = part_of(boxes, start, stop, reader.timestamp_ns[start:stop])
     making.commit(part, quarantined)
@@ -156,16 +156,6 @@ def _boxes(frame: int, reader: CameraReader, found: FrameDetections, classes: Cl
         detection=np.arange(n, dtype=np.int32),
         xyxy_px=found.xyxy_px,
     )
-
-
-def _warm_detector(model: Path, config: DetectConfig) -> Detector:
-    """This worker's detector: loaded once, kept until another model or configuration is asked for."""
-    wanted = (model, config)
-    if getattr(_warm, "wanted", None) != wanted:
-        _warm.detector = Detector(load_weights(model), config)
-        _warm.wanted = wanted
-    detector: Detector = _warm.detector
-    return detector
 
 
 def _plan_import(store: SequenceStore, folder: Path, warnings: list[str]) -> tuple[Run, list[Task]]:

@@ -1,0 +1,125 @@
+"""Workers of Dask, as processes of this machine: deaths, poison, wrong addresses, and the same labels as ever."""
+
+from __future__ import annotations
+
+import socket
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cluster.fleets import Fleet, hashes
+from cluster.machines import begin, free_port, serve_scheduler, wait_until
+from cluster.tasks_for_workers import deadly, harmless
+from fleetlabel.engine.cluster import Connection, DaskWorkers, connect, start_local
+from fleetlabel.engine.fleet.run import FleetOutcome
+from fleetlabel.engine.pipeline.driver import drive
+from fleetlabel.engine.pipeline.schedule import End, Limits, Schedule
+from fleetlabel.model.errors import ClusterError, UsageError
+
+RunFleet = Callable[..., FleetOutcome]
+
+pytest.importorskip("distributed")
+
+
+@pytest.fixture(scope="module")
+def local() -> Iterator[Connection]:
+    """Two workers of this machine, each a process with a nanny that replaces it."""
+    with ExitStack() as stack:
+        yield start_local(2, stack)
+
+
+@pytest.mark.slow
+def test_what_kills_its_worker_is_found_out_and_what_stood_beside_it_is_cleared(
+    local: Connection, tmp_path: Path
+) -> None:
+    fleet = {
+        f"drive{number}": [harmless(tmp_path, 100 * number + k) for k in range(8)] for number in range(3)
+    }
+    fleet["poisoned"] = [deadly(tmp_path), harmless(tmp_path, 999)]
+    ends: dict[str, End] = {}
+    schedule = Schedule(fleet.items(), Limits(in_flight=4, open_sequences=4, abreast=4))
+    drive(
+        schedule,
+        DaskWorkers(local),
+        on_finished=lambda name, done: None,
+        on_end=lambda end: ends.update({end.sequence: end}),
+    )
+    assert set(ends) == set(fleet)
+    assert [name for name, end in ends.items() if end.fault] == ["poisoned"]
+    fault = ends["poisoned"].fault
+    assert fault is not None
+    assert "SIGKILL" in fault.reason
+    assert len((tmp_path / "deadly").read_text().splitlines()) == 3, "tried twice on workers, once alone"
+
+
+@pytest.mark.slow
+def test_processes_give_the_labels_that_threads_give(
+    run: RunFleet, local: Connection, small_fleet: Fleet, expected: dict[str, str], tmp_path: Path
+) -> None:
+    run(small_fleet, cluster=local.client, chunk_frames=2)
+    assert hashes(tmp_path / "out") == expected
+
+
+def test_a_wrong_address_is_told(
+    run: RunFleet, small_fleet: Fleet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.modules[connect.__module__], "CONNECT_S", 1.0)
+    with pytest.raises(
+        ClusterError, match=r"no Dask scheduler answers at tcp://127.0.0.1:9 .*dask scheduler"
+    ):
+        run(small_fleet, fleet__cluster="tcp://127.0.0.1:9")
+    with pytest.raises(UsageError, match="neither an address"):
+        run(small_fleet, fleet__cluster="nowhere.json", existing="resume")
+    (tmp_path / "scheduler.json").write_text("{}")
+    with pytest.raises(UsageError, match="is no scheduler file"):
+        run(small_fleet, fleet__cluster=str(tmp_path / "scheduler.json"), existing="resume")
+    with pytest.raises(UsageError, match="exclude each other"):
+        run(small_fleet, fleet__cluster="tcp://127.0.0.1:9", fleet__threads=True, existing="resume")
+
+
+@pytest.mark.slow
+def test_something_else_that_listens_is_no_scheduler(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.modules[connect.__module__], "CONNECT_S", 2.0)
+    with socket.create_server(("127.0.0.1", 0)) as server, ExitStack() as stack:
+        port = server.getsockname()[1]
+        with pytest.raises(ClusterError, match="no Dask scheduler answers"):
+            connect(f"127.0.0.1:{port}", stack)
+
+
+@pytest.mark.slow
+def test_what_no_worker_has_is_told_before_anything_starts(
+    run: RunFleet, local: Connection, small_fleet: Fleet, tmp_path: Path
+) -> None:
+    with pytest.raises(ClusterError, match=r"detection needs GPU=1, which none of the 2 workers has"):
+        run(small_fleet, cluster=local.client, fleet__detect_needs={"GPU": 1})
+    assert not list((tmp_path / "out").glob("*.zarr"))
+
+
+@pytest.mark.slow
+def test_workers_of_another_version_or_without_the_files_are_refused(
+    run: RunFleet, local: Connection, small_fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module: Any = sys.modules[connect.__module__]
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "versions", lambda: {"fleetlabel": "99.0"})
+        with pytest.raises(
+            ClusterError, match=r"has fleetlabel .* \(here 99.0\); install the same everywhere"
+        ):
+            run(small_fleet, cluster=local.client)
+    with pytest.raises(ClusterError, match="does not see /nowhere"):
+        local.check_workers(Path("/"), "tmp", [Path("/nowhere")])
+
+
+@pytest.mark.slow
+def test_a_scheduler_without_workers_is_told(run: RunFleet, small_fleet: Fleet, tmp_path: Path) -> None:
+    scheduler = begin(serve_scheduler, "127.0.0.1", free_port(), tmp_path / "scheduler.json")
+    try:
+        wait_until((tmp_path / "scheduler.json").exists, "the scheduler")
+        with pytest.raises(ClusterError, match="has no workers, and none came in 0.5 s"):
+            run(small_fleet, fleet__cluster=str(tmp_path / "scheduler.json"), fleet__wait_for_workers_s=0.5)
+    finally:
+        scheduler.kill()
