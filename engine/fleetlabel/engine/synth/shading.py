@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from fleetlabel.engine.synth.cells import Cells, cell_at
 from fleetlabel.engine.synth.raycast import Casters, enters
 from fleetlabel.engine.synth.scene import TINTED, Light, Material
 from fleetlabel.engine.synth.sight import SCENERY, SKY, Lens, Sight
@@ -22,6 +23,8 @@ from fleetlabel.geometry.compiled import kernel
 _LIFT_M = 0.01
 _GROUP = 64
 _MARGIN_M = 1e-3
+_FAR_M = 70.0  # beyond it nobody sees that the ground is darker beside an object
+_DIMMED_M = 1.2  # beside an object
 _NO_SHADOWS = 0.03  # sun to sky; under it nobody sees a shadow
 _TINT_ROW: I64 = np.full(len(Material), -1, dtype=np.int64)
 for _row, _material in enumerate(TINTED):
@@ -47,7 +50,7 @@ def shade(sight: Sight, lens: Lens, light: Light, casters: Casters) -> F32:
     out = np.empty((*sight.owner.shape, 3), dtype=np.float32)
     actors, scenery = sight.actors, sight.scenery.caster
     step = lens.directions[len(lens.directions) // 2, lens.directions.shape[1] // 2 :][:2].astype(np.float64)
-    near = np.linalg.norm(actors.center_m[:, :2] - sight.world_from_camera[:2, 3], axis=1) < 70.0
+    about = _objects_about(sight)
     _shade(
         lens.directions,
         np.ascontiguousarray(sight.world_from_camera),
@@ -66,7 +69,11 @@ def shade(sight: Sight, lens: Lens, light: Light, casters: Casters) -> F32:
         0.5 * actors.size_lwh_m,
         actors.object_id,
         actors.tints_rgb,
-        np.flatnonzero(near),
+        about.low,
+        about.size,
+        about.shape,
+        about.first,
+        about.rows,
         light.sun_direction,
         light.sun_rgb,
         light.sky_rgb,
@@ -91,6 +98,14 @@ def _surfaces(sight: Sight, casters: Casters) -> _Surfaces:
         rotation,
         actors.center_m,
     )
+
+
+def _objects_about(sight: Sight) -> Cells:
+    """Places on the ground near the camera, with the objects that take of their share of the sky."""
+    middle, actors = sight.world_from_camera[:2, 3], sight.actors
+    reach = 0.5 * actors.size_lwh_m[:, :1] + _DIMMED_M
+    place = actors.center_m[:, :2]
+    return Cells.of_boxes(middle - _FAR_M, middle + _FAR_M, 2.0, place - reach, place + reach)
 
 
 def _sunlit(sight: Sight, lens: Lens, light: Light, casters: Casters, surfaces: _Surfaces) -> Bool:
@@ -247,12 +262,12 @@ def _sky(dx: float, dy: float, dz: float, sun: F64, sun_rgb: F64, sky_rgb: F64) 
 
 
 @kernel
-def _open_sky(x: float, y: float, z: float, near: I64, center: F64, half: F64, rotation: F64) -> float:
+def _open_sky(x: float, y: float, about: I32, center: F64, half: F64, rotation: F64) -> float:
     """Share of the sky that objects standing about leave to a place on the ground."""
     left = 1.0
-    for row in near:
+    for row in about:
         wx, wy = x - center[row, 0], y - center[row, 1]
-        reach = half[row, 0] + 1.2
+        reach = half[row, 0] + _DIMMED_M
         if wx * wx + wy * wy > reach * reach:
             continue
         r = rotation[row]
@@ -270,7 +285,7 @@ def _shade(
     directions: F32, camera: F64, depth: F32, owner: I32, triangle: I32, lit: Bool,
     scenery_normal: F32, scenery_material: U8, scenery_tint: U8,
     first: I64, actor_normal: F32, actor_material: U8, rotation: F64, center: F64, half: F64,
-    object_id: I64, tints: U8, near: I64,
+    object_id: I64, tints: U8, cells_from: F64, cell_m: float, shape: I64, first_about: I64, about: I32,
     sun: F64, sun_rgb: F64, sky_rgb: F64, haze_per_m: float, pixel_rad: float, out: F32,
 ) -> None:  # fmt: skip
     height, width = owner.shape
@@ -317,8 +332,11 @@ def _shade(
             if material == Material.FOLIAGE:
                 direct = 0.35 * direct + (0.3 if lit[py, px] else 0.0)
             above = 0.5 + 0.5 * nz
-            if who == SCENERY and nz > 0.7 and t < 70.0:
-                above *= _open_sky(x, y, z, near, center, half, rotation)
+            if who == SCENERY and nz > 0.7 and t < _FAR_M:
+                cell = cell_at(x, y, cells_from, cell_m, shape)
+                if cell >= 0:
+                    standing = about[first_about[cell] : first_about[cell + 1]]
+                    above *= _open_sky(x, y, standing, center, half, rotation)
             elif who >= 0:
                 low = min(1.0, max(0.0, (lz + half[who, 2]) / 0.6))  # darker towards the ground it stands on
                 above *= 0.55 + 0.45 * low
