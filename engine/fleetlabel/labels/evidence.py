@@ -12,10 +12,10 @@ from functools import cached_property
 import numpy as np
 from scipy.spatial import cKDTree
 
-from fleetlabel.geometry import boxes as cuboid_corners
-from fleetlabel.geometry import quaternion, se3
+from fleetlabel.geometry import quaternion
 from fleetlabel.geometry.arrays import F64, I64, Bool
 from fleetlabel.labels.base import BaseLabels
+from fleetlabel.labels.in_pictures import InPictures, in_pictures
 from fleetlabel.labels.objects import LabelObject
 from fleetlabel.model.boxes import Boxes2D, Boxes3D
 
@@ -41,7 +41,7 @@ SIGNALS: dict[str, str] = {
 _AROUND = 10  # rows on each side that tell how dense detections are
 _BEFORE = 3  # rows on each side of a suspected switch of identities
 _SHORT, _BORDER = 10.0, 3.0  # frames
-_NEAR_PLANE_M, _LEAST_HEIGHT_PX = 0.1, 25.0
+_MET_IOU = 0.3  # of a box and a projection that may show one thing
 _FAR_M, _SMALL_PX = 20.0, 50.0
 _SURE_LOGIT, _LOGITS = 6.0, 10.0
 
@@ -89,11 +89,10 @@ class Table:
 class View:
     """Evidence about the boxes of one camera, or about cuboids (camera "")."""
 
-    def __init__(self, base: BaseLabels, camera: str, others: dict[str, Table]) -> None:
-        self.base = base
+    def __init__(self, evidence: Evidence, camera: str) -> None:
+        self.evidence = evidence
         self.camera = camera
-        self.table = others[camera]
-        self._others = others
+        self.table = evidence.tables[camera]
 
     def rows_of(self, item: LabelObject) -> I64:
         """Rows of the table that an object is made of, by frame; one per frame."""
@@ -144,7 +143,7 @@ class View:
         off, resized = (_off_solid if solid else _off_flat)(t.found, t.box)
         score = np.clip(t.score, 1e-4, 1.0 - 1e-4)
         logit = np.log(score) - np.log1p(-score)
-        mismatch, alone = self._solid_and_flat() if solid else self._flat_and_solid()
+        mismatch, alone = self._mismatch()
         points = np.log10(np.maximum(t.n_points, 0) + 1.0)
         return {
             "unseen": (~t.seen).astype(np.float64),
@@ -177,90 +176,54 @@ class View:
         if self.camera:
             height = np.maximum(self.table.box[:, 3] - self.table.box[:, 1], 1.0)
             return np.asarray(np.clip(np.log(_SMALL_PX / height), -1.5, 1.5))
-        ego = self._world_from_ego(self.base.times(""))[self.table.frame, :2, 3]
-        away = np.linalg.norm(self.table.box[:, :2] - ego, axis=1)
+        base = self.evidence.base
+        known = base.store.info.trajectory.timestamp_ns
+        world_from_ego = base.store.info.trajectory.at(np.clip(base.times(""), known[0], known[-1]))
+        away = np.linalg.norm(self.table.box[:, :2] - world_from_ego[self.table.frame, :2, 3], axis=1)
         return np.asarray(np.clip(np.log(np.maximum(away, 1e-3) / _FAR_M), -1.5, 1.5))
 
-    # --- pictures and cuboids of one object ---------------------------------------------------------------------------
+    # --- pictures and cuboids -----------------------------------------------------------------------------------------
 
-    def _solid_and_flat(self) -> tuple[F64, F64]:
-        """How much the largest box in a picture disagrees, and whether the cuboid should be in one but is not."""
-        t = self.table
-        mismatch, largest = np.zeros(len(t)), np.zeros(len(t))
-        expected: Bool = np.zeros(len(t), dtype=np.bool_)
-        met = np.zeros(len(t), dtype=np.bool_)
-        for camera, flat in self._others.items():
-            if not camera or not len(flat):
-                continue
-            mine, theirs = _pairs(t, flat)
-            shown = flat.seen[theirs]
-            mine, theirs = mine[shown], theirs[shown]
-            met[mine] = True
-            apart = 1.0 - _overlap(self._projected(camera, t, mine), flat.box[theirs])
-            area = np.prod(flat.box[theirs, 2:] - flat.box[theirs, :2], axis=1)
-            better = (area > largest[mine]) & np.isfinite(apart)
-            mismatch[mine[better]], largest[mine[better]] = apart[better], area[better]
-            expected = np.where(self._in_picture(camera, t), True, expected)
-        return mismatch, (expected & ~met).astype(np.float64)
-
-    def _flat_and_solid(self) -> tuple[F64, F64]:
-        t, solid = self.table, self._others.get("")
-        mismatch, alone = np.zeros(len(t)), np.ones(len(t))
-        if solid is None or not len(solid):
-            return mismatch, np.zeros(len(t))
-        theirs, mine = _pairs(solid, t)
-        alone[mine] = 0.0
-        apart = 1.0 - _overlap(self._projected(self.camera, solid, theirs), t.box[mine])
-        mismatch[mine] = np.nan_to_num(apart)
-        return mismatch, alone
-
-    def _projected(self, camera: str, solid: Table, rows: I64) -> F64:
-        """(M, 4) boxes around cuboids' corners in a camera's pictures, NaN where it does not see all of them.
-
-        Corners are enough here: what a lens bends between them is less than what detectors err.
-        """
-        sensor = self.base.store.info.sensor(camera)
-        assert sensor.camera is not None
-        box, frame = solid.box[rows], solid.frame[rows]
-        later_s = (self.base.times(camera)[frame] - self.base.times("")[frame]) * 1e-9
-        center = box[:, :3] + later_s[:, None] * solid.velocity_mps[rows]
-        corners = cuboid_corners.corners(center, box[:, 3:6], quaternion.from_yaw(box[:, 6]))
-        uv, inside = self._seen_by(camera, corners.reshape(-1, 3), np.repeat(frame, 8))
-        uv, whole = uv.reshape(len(rows), 8, 2), inside.reshape(len(rows), 8).all(axis=1)
-        size = (sensor.camera.width_px, sensor.camera.height_px)
-        low, high = np.clip(uv.min(axis=1), 0, size), np.clip(uv.max(axis=1), 0, size)
-        return np.where(whole[:, None], np.concatenate([low, high], axis=1), np.nan)
-
-    def _in_picture(self, camera: str, solid: Table) -> Bool:
-        """(N,) which cuboids a camera's picture should show: their middle is in it, and they are not too small."""
-        sensor = self.base.store.info.sensor(camera).camera
-        assert sensor is not None
-        half = np.zeros((len(solid), 3))
-        half[:, 2] = 0.5 * solid.box[:, 5]
-        top, above = self._seen_by(camera, solid.box[:, :3] + half, solid.frame)
-        foot, below = self._seen_by(camera, solid.box[:, :3] - half, solid.frame)
-        middle = 0.5 * (top + foot)
-        size = np.array([sensor.width_px, sensor.height_px])
-        inside = ((middle > 0) & (middle < size)).all(axis=1) & above & below
-        large = np.abs(foot[:, 1] - top[:, 1]) >= _LEAST_HEIGHT_PX
-        return inside & large & np.isin(solid.frame, self.base.seen_frames(camera))
-
-    def _seen_by(self, camera: str, points: F64, frame: I64) -> tuple[F64, Bool]:
-        """World points (M, 3) in pictures of their frames (M,): (M, 2) pixels, and which of them are in front."""
-        sensor = self.base.store.info.sensor(camera)
-        assert sensor.camera is not None
-        camera_from_world = se3.invert(self._world_from_ego(self.base.times(camera)) @ sensor.ego_from_sensor)
-        place = camera_from_world[frame]
-        local = np.einsum("nij,nj->ni", place[:, :3, :3], points) + place[:, :3, 3]
-        uv, valid = sensor.camera.project(local)
-        return np.nan_to_num(uv), valid & (local[:, 2] > _NEAR_PLANE_M)
-
-    def _world_from_ego(self, timestamp_ns: I64) -> F64:
-        known = self.base.store.info.trajectory.timestamp_ns
-        return self.base.store.info.trajectory.at(np.clip(timestamp_ns, known[0], known[-1]))
+    def _mismatch(self) -> tuple[F64, F64]:
+        """How ill boxes of one kind fit the other kind, and which have no counterpart; 0 without other kinds."""
+        n = len(self.table)
+        if self.camera:
+            solid = "" in self.evidence.tables and len(self.evidence.tables[""]) > 0
+            best = self.evidence.in_pictures(self.camera).flat if solid else np.ones(n)
+            expected = np.ones(n, dtype=np.bool_)
+        else:
+            best, expected = np.zeros(n), np.zeros(n, dtype=np.bool_)
+            for camera in self.evidence.tables:
+                if camera and len(self.evidence.tables[camera]):
+                    shown = self.evidence.in_pictures(camera)
+                    best, expected = np.maximum(best, shown.solid), np.logical_or(expected, shown.expected)
+        met = best >= _MET_IOU
+        return np.where(met, 1.0 - best, 0.0), np.where(expected & ~met, 1.0, 0.0)
 
 
-def tables_of(base: BaseLabels) -> dict[str, Table]:
+class Evidence:
+    """All there is to say about the boxes of a base version.
+
+    Attributes:
+        tables: boxes by camera, "" for cuboids.
+    """
+
+    def __init__(self, base: BaseLabels) -> None:
+        self.base = base
+        self.tables = _tables_of(base)
+        self._pictures: dict[str, InPictures] = {}
+
+    def in_pictures(self, camera: str) -> InPictures:
+        """Cuboids and one camera's boxes held against one another."""
+        if camera not in self._pictures:
+            solid, flat = self.tables[""], self.tables[camera]
+            self._pictures[camera] = in_pictures(
+                self.base, camera, solid.frame, solid.box, solid.velocity_mps, flat.frame, flat.box
+            )
+        return self._pictures[camera]
+
+
+def _tables_of(base: BaseLabels) -> dict[str, Table]:
     """Every view's boxes of the base version with their detections; camera "" for cuboids."""
     names = base.class_names
     tables = {}
@@ -403,18 +366,3 @@ def _crowding_flat(table: Table) -> F64:
         np.prod(box[:, 2:] - box[:, :2], axis=1), 1.0
     )
     return np.where(same, np.clip(covered, 0.0, 1.0), 0.0)
-
-
-def _pairs(one: Table, two: Table) -> tuple[I64, I64]:
-    """Rows of two tables of the same track and frame."""
-    _, left, right = np.intersect1d(one.key, two.key, assume_unique=True, return_indices=True)
-    return left, right
-
-
-def _overlap(a: F64, b: F64) -> F64:
-    """(M,) intersection over union of boxes (M, 4), pair by pair; NaN where either is not known."""
-    sides = np.maximum(np.minimum(a[:, 2:], b[:, 2:]) - np.maximum(a[:, :2], b[:, :2]), 0.0)
-    common = sides.prod(axis=1)
-    whole = (a[:, 2:] - a[:, :2]).prod(axis=1) + (b[:, 2:] - b[:, :2]).prod(axis=1) - common
-    overlap: F64 = common / np.maximum(whole, 1e-9)
-    return overlap

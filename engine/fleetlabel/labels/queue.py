@@ -21,7 +21,7 @@ import numpy as np
 
 from fleetlabel.geometry.arrays import F64, I64
 from fleetlabel.labels.base import BaseLabels
-from fleetlabel.labels.evidence import SIGNALS, View, tables_of
+from fleetlabel.labels.evidence import SIGNALS, Evidence, View
 from fleetlabel.labels.labels import Labels
 from fleetlabel.labels.objects import LabelObject
 from fleetlabel.labels.ranking import QueueConfig, after_a_look, after_looks, gains, votes_split
@@ -182,9 +182,9 @@ class Queue:
     def _begin(self, base: BaseLabels) -> None:
         """Ranks the base version as a whole, then what people touched."""
         self._base = base
-        tables = tables_of(base)
-        views = list(tables) if self._wanted is None else [v for v in self._wanted if v in tables]
-        self._views = {camera: View(base, camera, tables) for camera in views}
+        evidence = Evidence(base)
+        views = list(evidence.tables) if self._wanted is None else [*self._wanted]
+        self._views = {camera: View(evidence, camera) for camera in views if camera in evidence.tables}
         self._objects: Mapping[int, LabelObject | None] = {}
         self._tracks: dict[tuple[int, str], _Track] = {}
         for camera, view in self._views.items():

@@ -49,19 +49,19 @@ class Doubt:
 # lidar points, and switches of identity, of which its tracks have next to none.
 SOLID = Doubt(
     weights=MappingProxyType({
-        "unseen": 0.14, "weak": 2.0, "scattered": 0.94, "resized": 0.45, "rough": 0.82, "sparse": 1.25, "border": 0.95,
-        "short": 1.29, "off_size": 0.37, "mismatch": 0.57, "alone": 1.13, "far": 0.98, "switch": 2.0, "few_points": 1.0,
+        "unseen": 0.3, "weak": 2.1, "scattered": 2.83, "resized": 0.38, "rough": 0.42, "sparse": 1.7, "border": 0.92,
+        "short": 0.35, "mismatch": 1.13, "alone": 1.11, "far": 0.11, "switch": 2.0, "few_points": 1.0,
     }),
-    vehicles=(-3.99, -2.30, 0.81),
-    people=(0.43, 4.0, 6.0),
+    vehicles=(-2.75, -0.94, 2.09),
+    people=(-0.21, 4.0, 6.0),
 )  # fmt: skip
 FLAT = Doubt(
     weights=MappingProxyType({
-        "unseen": 1.2, "weak": 1.65, "scattered": 0.76, "resized": 1.23, "rough": 0.65, "sparse": 2.03, "border": 1.23,
-        "off_size": 0.06, "mismatch": 2.21, "alone": 0.44, "crowded": 1.41, "far": 0.32, "switch": 2.0,
+        "unseen": 1.16, "weak": 2.23, "scattered": 0.58, "resized": 0.91, "rough": 0.6, "sparse": 2.06, "border": 1.07,
+        "short": 0.23, "mismatch": 1.51, "alone": 0.4, "crowded": 1.54, "far": 0.17, "switch": 2.0,
     }),
-    vehicles=(-5.01, -3.89, -1.29),
-    people=(-3.69, -1.86, 0.61),
+    vehicles=(-4.46, -3.54, -1.1),
+    people=(-2.69, -1.55, 0.55),
 )  # fmt: skip
 
 
