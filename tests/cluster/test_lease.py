@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from fleetlabel.engine.fleet import lease as leases
-from fleetlabel.engine.fleet.lease import Lease, is_driven, newest_lease
 from fleetlabel.model.errors import StoreError
+from fleetlabel.store import lease as leases
+from fleetlabel.store.lease import Lease, is_driven, newest_lease
 
 
 def test_a_second_driver_is_told_who_the_first_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -32,7 +32,7 @@ def test_a_second_driver_is_told_who_the_first_is(tmp_path: Path, monkeypatch: p
 HOLDER = """
 import sys, time
 from pathlib import Path
-from fleetlabel.engine.fleet.lease import Lease
+from fleetlabel.store.lease import Lease
 with Lease(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(60)

@@ -22,7 +22,7 @@ from fleetlabel.labels.state import LabelState
 from fleetlabel.labels.track_solver import TrackSolver
 from fleetlabel.model.errors import EditError, UsageError
 from fleetlabel.store import SequenceStore
-from fleetlabel.store.journal import Entry, JournalFile, JournalWriter
+from fleetlabel.store.journal import Entry, Journal, JournalWriter
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,7 @@ class Labels:
         now: the labels after the last of them.
     """
 
-    def __init__(self, store: SequenceStore, base: BaseLabels, solver: Solver, journal: JournalFile) -> None:
+    def __init__(self, store: SequenceStore, base: BaseLabels, solver: Solver, journal: Journal) -> None:
         self.store = store
         self.history = History()
         self.solver = solver

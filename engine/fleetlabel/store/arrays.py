@@ -7,8 +7,9 @@ than the work.
 from __future__ import annotations
 
 import asyncio
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -17,21 +18,31 @@ import zarr
 from zarr.api import asynchronous
 from zarr.codecs import ZstdCodec
 from zarr.core.sync import sync
+from zarr.storage import ObjectStore, StorePath
 
 from fleetlabel.geometry.arrays import AnyArray
-from fleetlabel.model.errors import CorruptStoreError
+from fleetlabel.model.errors import CorruptStoreError, StoreError
+from fleetlabel.store import buckets
+from fleetlabel.store.object_path import ObjectPath
 
 # zarrs decodes and encodes chunks outside the interpreter's lock: 2-5 times faster than zarr-python's own pipeline.
 zarr.config.set({"codec_pipeline.path": "zarrs.ZarrsCodecPipeline"})
 
 _CHUNK_BYTES = 2 << 20
+_SHARD_BYTES = 256 << 20
+# zarrs opens a bucket of its own with the settings of ours, and says so each time.
+warnings.filterwarnings("ignore", message="Successfully reconstructed a store", category=RuntimeWarning)
 
 
-def write_arrays(folder: Path, columns: Mapping[str, AnyArray]) -> None:
-    """Writes columns as arrays below a folder that has none of them yet."""
+def write_arrays(folder: Path, columns: Mapping[str, AnyArray], *, few_files: bool = False) -> None:
+    """Writes columns as arrays below a local folder that has none of them yet.
+
+    Args:
+        few_files: chunks of an array share files (Zarr's sharding), as suits object storage.
+    """
 
     async def write_all() -> None:
-        work = [_write(folder / name, column) for name, column in columns.items()]
+        work = [_write(folder / name, column, few_files) for name, column in columns.items()]
         # All have ended before the first error goes up: nothing writes any more when the folder is cleared away.
         for error in await asyncio.gather(*work, return_exceptions=True):
             if error is not None:
@@ -89,10 +100,13 @@ def read_rows(array: zarr.Array[Any], start: int, stop: int) -> AnyArray:
 
 
 async def _open(path: Path) -> Any:
+    if isinstance(path, ObjectPath):
+        store, inside = ObjectStore(buckets.store_of(path.bucket), read_only=True), path.key
+        return await asynchronous.open_array(store=store, path=inside, mode="r", zarr_format=3)
     return await asynchronous.open_array(store=str(path), mode="r", zarr_format=3)
 
 
-async def _write(path: Path, column: AnyArray) -> None:
+async def _write(path: Path, column: AnyArray, few_files: bool) -> None:
     """About 2 MiB per chunk, zstd-1, bytes that are compressed already left alone."""
     row_bytes = max(column.dtype.itemsize * int(np.prod(column.shape[1:])), 1)
     rows = max(min(len(column), _CHUNK_BYTES // row_bytes), 1)
@@ -101,6 +115,7 @@ async def _write(path: Path, column: AnyArray) -> None:
         shape=column.shape,
         dtype=column.dtype,
         chunks=(rows, *(max(n, 1) for n in column.shape[1:])),
+        shards=_shards(rows, column) if few_files else None,
         compressors=None if path.name == "flat.jpeg" else ZstdCodec(level=1),
         config={"write_empty_chunks": True},
     )
@@ -108,10 +123,24 @@ async def _write(path: Path, column: AnyArray) -> None:
         await array.setitem(..., column)
 
 
+def _shards(rows: int, column: AnyArray) -> tuple[int, ...] | None:
+    """Chunks per file: all of them, or as many as fit; None if there is just one chunk."""
+    chunks = -(-len(column) // rows)
+    if chunks <= 1:
+        return None
+    return rows * min(chunks, _SHARD_BYTES // _CHUNK_BYTES), *(max(n, 1) for n in column.shape[1:])
+
+
 @contextmanager
-def _committed_data(place: object) -> Iterator[None]:
+def _committed_data(place: Path | StorePath) -> Iterator[None]:
+    remote = isinstance(place, ObjectPath) or (
+        isinstance(place, StorePath) and isinstance(place.store, ObjectStore)
+    )
     try:
-        yield
+        with buckets.told_errors(str(place)) if remote else nullcontext():
+            yield
+    except StoreError:
+        raise
     except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:  # the last is zarrs'
         raise CorruptStoreError(
             f"{place} is committed but cannot be read ({error}); run `fleetlabel verify`, delete the damaged part's "

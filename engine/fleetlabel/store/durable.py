@@ -1,6 +1,7 @@
 """Files that are there after a power cut, or not at all: atomic folders and files, the writer's lock.
 
-zarr never calls fsync, and a rename is only durable once its folder is synced too.
+zarr never calls fsync, and a rename is only durable once its folder is synced too. On object storage a file is an
+object, which is durable once it is put, and folders need not be made.
 """
 
 from __future__ import annotations
@@ -12,12 +13,14 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from fleetlabel.model.errors import StoreError, StoreWriteError
+from fleetlabel.store import buckets
+from fleetlabel.store.object_path import ObjectPath
 
 PENDING = ".pending-"
 LOCK = ".writer.lock"
@@ -74,6 +77,9 @@ def committed_folder(target: Path, admit: Callable[[], bool]) -> Iterator[Path]:
 
 def write_file(target: Path, content: bytes) -> None:
     """Writes a small file so that readers see the old content or the new, never a part, and it survives a crash."""
+    if isinstance(target, ObjectPath):
+        buckets.put(target.bucket, target.key, content)
+        return
     scratch = _scratch_name(target)
     with write_errors(target):
         try:
@@ -85,8 +91,42 @@ def write_file(target: Path, content: bytes) -> None:
         sync(target.parent)
 
 
+def create_file(target: Path, content: bytes) -> bool:
+    """Makes a small file, or an object, that only one writer can make.
+
+    Args:
+        content: nobody else's.
+
+    Returns:
+        False if it is there already.
+    """
+    if isinstance(target, ObjectPath):
+        return buckets.put_if(target.bucket, target.key, content, None)
+    with write_errors(target):
+        try:
+            handle = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+        except FileExistsError:
+            return False
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(content)
+        return True
+
+
+def remove_files(files: Iterable[Path]) -> None:
+    """Deletes files, or objects, those that are gone already apart."""
+    for file in files:
+        with write_errors(file):
+            if isinstance(file, ObjectPath):
+                buckets.delete(file.bucket, [file.key])
+            else:
+                file.unlink(missing_ok=True)
+
+
 def make_folder(target: Path) -> None:
     """Creates a folder and its parents, each durable."""
+    if isinstance(target, ObjectPath):
+        buckets.store_of(target.bucket)  # complains if there is no such bucket
+        return
     with write_errors(target):
         missing = [folder for folder in (target, *target.parents) if not folder.exists()]
         for folder in reversed(missing):
@@ -96,6 +136,8 @@ def make_folder(target: Path) -> None:
 
 def remove_pending(folder: Path, name: str | None = None) -> None:
     """Deletes what dead writers of ``name`` (of anything, by default) left in a folder, not in those below it."""
+    if isinstance(folder, ObjectPath):
+        return  # only tables have such; see ``commits``
     leftover = re.compile(re.escape(PENDING) + (".*" if name is None else re.escape(name)) + "-[0-9a-f]{12}")
     with os.scandir(folder) as entries:
         for entry in entries:
@@ -109,6 +151,12 @@ def remove_pending(folder: Path, name: str | None = None) -> None:
 
 def remove_folder(folder: Path, last: str) -> None:
     """Deletes a folder, its file ``last`` after everything else: what an interrupted deletion leaves can be told."""
+    if isinstance(folder, ObjectPath):
+        keys = [key for key, _, _ in buckets.below(folder.bucket, folder.key)]
+        end = (folder / last).key
+        buckets.delete(folder.bucket, (key for key in keys if key != end))
+        buckets.delete(folder.bucket, (key for key in keys if key == end))
+        return
     with write_errors(folder):
         for entry in sorted(folder.iterdir(), key=lambda entry: entry.name == last):
             if entry.is_dir() and not entry.is_symlink():
@@ -122,8 +170,15 @@ def remove_folder(folder: Path, last: str) -> None:
 def take_away(folder: Path) -> None:
     """Deletes a folder so that readers see all of it or nothing: it loses its name before its content.
 
-    What an interrupted deletion leaves is scratch, which :func:`remove_pending` deletes.
+    What an interrupted deletion leaves is scratch, which :func:`remove_pending` deletes. On object storage its own
+    objects, what it is known by, go before those below it.
     """
+    if isinstance(folder, ObjectPath):
+        keys = [key for key, _, _ in buckets.below(folder.bucket, folder.key)]
+        own = [key for key in keys if "/" not in key.removeprefix(f"{folder.key}/")]
+        buckets.delete(folder.bucket, own)
+        buckets.delete(folder.bucket, (key for key in keys if key not in own))
+        return
     scratch = _scratch_name(folder)
     with write_errors(folder):
         folder.rename(scratch)
@@ -131,9 +186,29 @@ def take_away(folder: Path) -> None:
         shutil.rmtree(scratch)
 
 
+def upload(scratch: Path, folder: ObjectPath) -> None:
+    """Copies a local folder's files to object storage."""
+    files = [Path(path, name) for path, _, names in os.walk(scratch) for name in names]
+    keyed = {(folder / file.relative_to(scratch)).key: file for file in files}
+    buckets.put_all(folder.bucket, keyed)
+
+
+def discard(folder: ObjectPath) -> None:
+    """Deletes a folder of which nobody knows; what cannot be deleted now is cleared away later."""
+    with suppress(StoreError):
+        buckets.delete(folder.bucket, (key for key, _, _ in buckets.below(folder.bucket, folder.key)))
+
+
 def tree_digest(folder: Path, but: str) -> str:
     """SHA-256 over names and bytes of all files below a folder, except its file ``but`` and hidden files."""
     digest = hashlib.sha256()
+    if isinstance(folder, ObjectPath):
+        keys = [key for key, _, _ in buckets.below(folder.bucket, folder.key)]
+        keys = [key for key in keys if "/." not in key[len(folder.key) :] and key != f"{folder.key}/{but}"]
+        for key, content in zip(keys, buckets.get_all(folder.bucket, keys), strict=True):
+            relative = key[len(folder.key) + 1 :]
+            digest.update(f"{relative}\0".encode() + hashlib.sha256(content).digest())
+        return digest.hexdigest()
     files = [Path(path, name) for path, _, names in os.walk(folder) for name in names if name[0] != "."]
     for relative, file in sorted((file.relative_to(folder).as_posix(), file) for file in files):
         if relative != but:

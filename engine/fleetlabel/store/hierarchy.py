@@ -8,12 +8,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from fleetlabel.model.errors import CorruptStoreError
+from fleetlabel.store import buckets
 from fleetlabel.store.durable import LOCK, PENDING
 from fleetlabel.store.groups import DOCUMENT, read_group, write_group
+from fleetlabel.store.object_path import ObjectPath
 
 JOURNAL = "journal/edits.log"  # the people's edits
+INDEX = "commits.json"  # of a table on object storage
 
 _PART = re.compile(r"(\d{8,})-(\d{8,})")
+_OBJECT_PART = re.compile(rf"{_PART.pattern}-[0-9a-f]{{12}}|{re.escape(INDEX)}")
 
 
 def part_name(start: int, stop: int) -> str:
@@ -51,11 +55,13 @@ def walk_groups(root: Path) -> Iterator[tuple[Path, list[str], bool]]:
 
     Scratch of writers is left out. A table that lost its document is known by its parts.
     """
-    for path, children, files in os.walk(root):
+    walk = _walk_objects(root) if isinstance(root, ObjectPath) else os.walk(root)
+    for path, children, files in walk:
         children[:] = sorted(name for name in children if not name.startswith(PENDING))
         names = children + [name for name in files if not name.startswith(PENDING)]
-        table = _looks_like_table(Path(path), children)
-        yield Path(path), names, table
+        folder = path if isinstance(path, ObjectPath) else Path(path)
+        table = _looks_like_table(folder, names)
+        yield folder, names, table
         if table:
             children.clear()
 
@@ -67,17 +73,30 @@ def strangers(root: Path) -> list[Path]:
         for name in names:
             if name == DOCUMENT or (folder / name) in (root / LOCK, root / JOURNAL):
                 continue
-            ours = _PART.fullmatch(name) if table else (folder / name / DOCUMENT).exists()
+            ours = is_part(name) if table else (folder / name / DOCUMENT).exists()
             if not ours:
                 found.append(folder / name)
     return found
 
 
-def _looks_like_table(folder: Path, children: list[str]) -> bool:
+def _walk_objects(folder: ObjectPath) -> Iterator[tuple[ObjectPath, list[str], list[str]]]:
+    """As ``os.walk``."""
+    folders, objects = buckets.entries(folder.bucket, folder.key)
+    yield folder, folders, objects
+    for name in folders:
+        yield from _walk_objects(folder / name)
+
+
+def is_part(name: str) -> bool:
+    """Whether a name in a table's folder is that of a part, or of the index of parts."""
+    return bool(_PART.fullmatch(name) or _OBJECT_PART.fullmatch(name))
+
+
+def _looks_like_table(folder: Path, names: list[str]) -> bool:
     try:
         attributes = read_group(folder)
     except CorruptStoreError:
         attributes = None
     if attributes is None:
-        return any(_PART.fullmatch(name) for name in children)
+        return any(is_part(name) for name in names)
     return "length" in attributes

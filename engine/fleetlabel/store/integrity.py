@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 
 from fleetlabel.model.errors import CorruptStoreError, StoreError
-from fleetlabel.store import durable
+from fleetlabel.store import buckets, durable
 from fleetlabel.store.groups import DOCUMENT, canonical_json, is_untouched, read_group
 from fleetlabel.store.hierarchy import walk_groups
+from fleetlabel.store.object_path import ObjectPath
 from fleetlabel.store.sequence import SequenceStore
 from fleetlabel.store.table import Table, state_digest
 
@@ -44,7 +45,10 @@ class TableInfo:
 
 @dataclass(frozen=True, slots=True)
 class StoreInfo:
-    """A store at a glance; ``content_hash`` covers every table and the sequence's description."""
+    """A store at a glance; ``content_hash`` covers every table and the sequence's description.
+
+    ``tombstones`` say what people deleted of it.
+    """
 
     name: str
     schema: int
@@ -54,6 +58,7 @@ class StoreInfo:
     bytes_on_disk: int
     tables: tuple[TableInfo, ...]
     content_hash: str
+    tombstones: tuple[dict[str, Any], ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready."""
@@ -66,7 +71,7 @@ def describe(store: SequenceStore) -> StoreInfo:
     Raises:
         CorruptStoreError: a record or a declaration is damaged.
     """
-    tables = tuple(_table_info(table) for table in _tables(store.root))
+    tables = tuple(_table_info(table) for table in tables_of(store.root))
     head = read_group(store.root) or {}
     digest = hashlib.sha256(canonical_json(head).encode())
     for table in tables:
@@ -80,6 +85,7 @@ def describe(store: SequenceStore) -> StoreInfo:
         bytes_on_disk=sum(file_sizes(store.root)),
         tables=tables,
         content_hash=digest.hexdigest(),
+        tombstones=tuple(tombstone.to_dict() for tombstone in store.tombstones()),
     )
 
 
@@ -87,7 +93,7 @@ def input_hash(store: SequenceStore) -> str:
     """Content hash of what machine stages start from: sensors' data, ego poses, frames and calibration."""
     head = read_group(store.root) or {}
     digest = hashlib.sha256(head["calibration"].encode())
-    for table in _tables(store.root):
+    for table in tables_of(store.root):
         if table.path in ("ego", "frames") or table.path.startswith("sensors/"):
             digest.update(f"{table.path} {_table_info(table).content_hash}\n".encode())
     return digest.hexdigest()
@@ -108,7 +114,7 @@ def verify(store: SequenceStore, on_part: Callable[[int, int], None] | None = No
         path = folder.relative_to(store.root).as_posix()
         try:
             if read_group(folder) is None:
-                if is_table or any(folder.rglob(DOCUMENT)):  # else it is a folder of somebody else's
+                if is_table or _has_document(folder):  # else it is a folder of somebody else's
                     problems.append(
                         f"{path}: its {DOCUMENT} is gone or not FleetLabel's; restore it from a copy"
                     )
@@ -127,6 +133,9 @@ def verify(store: SequenceStore, on_part: Callable[[int, int], None] | None = No
         store.journal().read()
     except StoreError as error:
         problems.append(str(error))
+    for tombstone in store.tombstones():
+        if not tombstone.finished:
+            problems.append(f"{tombstone.what}: its deletion is not finished; run `fleetlabel delete` again")
     return problems + _losses(store)
 
 
@@ -163,7 +172,7 @@ def _losses(store: SequenceStore) -> list[str]:
     return problems
 
 
-def _tables(root: Path) -> list[Table]:
+def tables_of(root: Path) -> list[Table]:
     """All tables below a folder, by path."""
     found = [folder for folder, _, is_table in walk_groups(root) if is_table]
     return [Table(root, path) for path in sorted(folder.relative_to(root).as_posix() for folder in found)]
@@ -193,8 +202,17 @@ def _table_info(table: Table) -> TableInfo:
     )
 
 
+def _has_document(folder: Path) -> bool:
+    if isinstance(folder, ObjectPath):
+        return any(key.endswith(f"/{DOCUMENT}") for key, _, _ in buckets.below(folder.bucket, folder.key))
+    return any(folder.rglob(DOCUMENT))
+
+
 def file_sizes(root: Path) -> Iterator[int]:
     """Sizes of all files; those that a writer takes away meanwhile are none."""
+    if isinstance(root, ObjectPath):
+        yield from (size for _, size, _ in buckets.below(root.bucket, root.key))
+        return
     for path, _, names in os.walk(root):
         for name in names:
             with suppress(FileNotFoundError):

@@ -14,9 +14,10 @@ import os
 import time
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from fleetlabel.model.errors import CorruptStoreError, StoreError, StoreWriteError
 from fleetlabel.store import durable
@@ -42,6 +43,48 @@ class Entry:
     text: bytes
     sha256: str
     end: int
+
+
+class JournalWriter(Protocol):
+    """Appends to a journal that nobody else can write now."""
+
+    def read(self) -> list[Entry]:
+        """Records that others appended; what a dead writer left of one is taken away."""
+
+    def append(self, text: bytes) -> Entry:
+        """Writes a record; it is durable when this returns, and nothing is written if it raises.
+
+        Raises:
+            StoreWriteError: the storage refused.
+        """
+
+
+class Journal(Protocol):
+    """The people's edits of a store, in a file or on object storage."""
+
+    last_fsync_s: float
+
+    @property
+    def count(self) -> int:
+        """Number of records read so far."""
+
+    @property
+    def sha256(self) -> str:
+        """Hash of the last record read so far, which stands for all before it."""
+
+    def read(self) -> list[Entry]:
+        """Records that came since the last call; a record that is being written is none yet.
+
+        Raises:
+            CorruptStoreError: the journal is damaged; says where.
+        """
+
+    def writing(self) -> AbstractContextManager[JournalWriter]:
+        """Makes this process the only one to append while the block lasts.
+
+        Raises:
+            StoreError: another process has been appending for half a minute.
+        """
 
 
 class JournalFile:
@@ -85,7 +128,7 @@ class JournalFile:
             os.close(handle)
 
     @contextmanager
-    def writing(self) -> Iterator[JournalWriter]:
+    def writing(self) -> Iterator[FileWriter]:
         """Makes this process the only one to append while the block lasts; the lock dies with the process.
 
         Raises:
@@ -97,7 +140,7 @@ class JournalFile:
             handle = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)
         try:
             _lock(handle, self.path)
-            yield JournalWriter(self, handle)
+            yield FileWriter(self, handle)
         finally:
             os.close(handle)
 
@@ -155,7 +198,7 @@ class JournalFile:
         )
 
 
-class JournalWriter:
+class FileWriter:
     """Appends to a journal that nobody else can write now."""
 
     def __init__(self, journal: JournalFile, handle: int) -> None:

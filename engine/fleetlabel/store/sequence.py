@@ -25,15 +25,21 @@ from fleetlabel.model.errors import (
 )
 from fleetlabel.model.names import name_problem
 from fleetlabel.model.sensors import Sensor
-from fleetlabel.store import durable
+from fleetlabel.store import buckets, durable
 from fleetlabel.store.boxes import B, boxes_of, part_of
-from fleetlabel.store.groups import DOCUMENT, canonical_json, read_group, write_group
+from fleetlabel.store.commits import commits_of
+from fleetlabel.store.durable import LOCK
+from fleetlabel.store.groups import DOCUMENT, canonical_json, document, read_group, subgroups, write_group
 from fleetlabel.store.hierarchy import JOURNAL, add_group, is_table, strangers, walk_groups
 from fleetlabel.store.info import SequenceInfo
-from fleetlabel.store.journal import JournalFile
+from fleetlabel.store.journal import Journal, JournalFile
+from fleetlabel.store.lease import Lease
+from fleetlabel.store.object_journal import ObjectJournal
+from fleetlabel.store.object_path import ObjectPath, place_of
 from fleetlabel.store.part import Part
 from fleetlabel.store.readers import CameraReader, LidarReader
 from fleetlabel.store.table import Table
+from fleetlabel.store.tombstones import Tombstone, as_it_is_now, refuse_deleted, tombstones_of
 from fleetlabel.store.versions import (
     CUBOIDS,
     OBJECTS,
@@ -47,6 +53,7 @@ from fleetlabel.store.versions import (
 
 SCHEMA_VERSION = 1
 GROUND_TRUTH = "ground_truth"
+_GROUPS = ("calibration", "sensors", "runs", "labels")
 _FINISHED = "created_ns"  # a label version is finished once its group has it
 
 
@@ -70,24 +77,14 @@ class SequenceStore:
             StoreExistsError: something is there already.
             StoreWriteError: the file system refused.
         """
+        root = place_of(root)
         _refuse_existing(root)
-        head, sensors = _head(info)
         durable.make_folder(root.parent)
+        if isinstance(root, ObjectPath):
+            return cls._create_objects(root, info)
         try:
             with durable.committed_folder(root, lambda: _refuse_existing(root)) as scratch:
-                write_group(scratch / "calibration", {})
-                write_group(scratch / "calibration" / head["calibration"], {"sensors": sensors})
-                for group in ("sensors", "runs", "labels"):
-                    write_group(scratch / group, {})
-                frames = Table.declare(scratch, "frames", info.n_frames)
-                frames.write(0, _samples_only({"timestamp_ns": info.frame_timestamp_ns}))
-                ego = Table.declare(scratch, "ego", len(info.trajectory.timestamp_ns))
-                columns = {
-                    "timestamp_ns": info.trajectory.timestamp_ns,
-                    "world_from_ego": info.trajectory.world_from_ego,
-                }
-                ego.write(0, _samples_only(columns))
-                write_group(scratch, head)
+                write_group(scratch, _write_description(scratch, info))
         except StoreWriteError:
             _refuse_existing(root)  # another process made it meanwhile, and cleared away this attempt
             raise
@@ -97,19 +94,43 @@ class SequenceStore:
         return cls.open(root)
 
     @classmethod
+    def _create_objects(cls, root: ObjectPath, info: SequenceInfo) -> SequenceStore:
+        """Makes a store on object storage: it exists once its root does, which only one process can make.
+
+        What a process left that died at it is gone on with if it was made from the same sequence.
+        """
+        head = _write_description(root, info)
+        frames = Table(root, "frames").read().samples["timestamp_ns"]
+        ego = Table(root, "ego").read().samples
+        if not (
+            np.array_equal(frames, info.frame_timestamp_ns)
+            and np.array_equal(ego["timestamp_ns"], info.trajectory.timestamp_ns)
+            and np.array_equal(ego["world_from_ego"], info.trajectory.world_from_ego)
+        ):
+            raise StoreExistsError(
+                f"{root} holds what is left of a store of another drive; delete it, or choose another --out"
+            )
+        if not durable.create_file(root / DOCUMENT, document(head)):
+            _refuse_existing(root)
+        return cls.open(root)
+
+    @classmethod
     def open(cls, root: Path) -> SequenceStore:
         """Opens a store.
 
         Raises:
             StoreNotFoundError: there is no FleetLabel store at ``root``.
+            StoreDeletedError: there was one, and a person deleted it.
             StoreError: it was written by another schema version.
             CorruptStoreError: its description is damaged.
         """
+        root = place_of(root)
         head = read_group(root)
         if head is None or "schema" not in head:
             raise StoreNotFoundError(
                 f"{root} is not a FleetLabel store; make one with `fleetlabel ingest DRIVE --out {root}`"
             )
+        refuse_deleted(root, head)
         if head["schema"] != SCHEMA_VERSION:
             raise StoreError(
                 f"{root} has schema version {head['schema']}, this FleetLabel reads {SCHEMA_VERSION}; "
@@ -134,7 +155,11 @@ class SequenceStore:
         return cls(root, info)
 
     def was_made_from(self, info: SequenceInfo) -> bool:
-        """Whether the store was created for this very sequence: same sensors, calibration, frames, poses and source."""
+        """Whether the store was created for this very sequence: same sensors, calibration, frames, poses and source.
+
+        What people deleted of it since makes no difference.
+        """
+        info = as_it_is_now(info, self.tombstones())
         head, _ = _head(info)
         mine, theirs = self.info, info
         return (
@@ -151,16 +176,19 @@ class SequenceStore:
         Raises:
             StoreError: what lies there is not a FleetLabel store, holds other files, or is being written.
         """
+        root = place_of(root)
         if root.is_symlink():
             raise StoreError(f"{root} is a link, so it will not be overwritten; give the folder it points to")
         if not root.exists():
             return
         root = root.resolve()
-        if "schema" not in (read_group(root) or {}):
+        head = read_group(root) or {}
+        if "schema" not in head:
             raise StoreError(
                 f"{root} is not a FleetLabel store, so it will not be overwritten; choose another --out"
             )
-        with durable.writer_lock(root):
+        refuse_deleted(root, head)
+        with _writer_lock(root):
             others = [path.relative_to(root).as_posix() for path in strangers(root)]
             if others:
                 some = ", ".join([*others[:5], *(["..."] if others[5:] else [])])
@@ -168,7 +196,13 @@ class SequenceStore:
                     f"{root} holds files that FleetLabel did not write, so it will not be overwritten: {some}; "
                     "move them away or choose another --out"
                 )
-            edits = len(JournalFile(root / JOURNAL).read())
+            deleted = tombstones_of(root)
+            if deleted:
+                raise StoreError(
+                    f"{root}: {deleted[0]}; to overwrite the store would bring it back. --resume goes on without it; "
+                    f"`fleetlabel delete {root} --readmit --why REASON` allows it again"
+                )
+            edits = len(_journal_of(root).read())
             if edits:
                 raise StoreError(
                     f"{root} holds {edits} edits of people, so it will not be overwritten; delete the folder yourself "
@@ -176,18 +210,34 @@ class SequenceStore:
                 )
             durable.remove_folder(root, last=DOCUMENT)
 
-    def writer_lock(self) -> AbstractContextManager[None]:
+    def writer_lock(self) -> AbstractContextManager[object]:
         """Makes this process the store's only driver while the context lasts."""
-        return durable.writer_lock(self.root)
+        return _writer_lock(self.root)
 
     def clean(self) -> None:
         """Deletes what writers that died left behind; hold the writer's lock."""
-        for folder, _, _ in walk_groups(self.root):
-            durable.remove_pending(folder)
+        for folder, _, parted in walk_groups(self.root):
+            if parted:
+                commits_of(folder).clean()
+            else:
+                durable.remove_pending(folder)
 
-    def journal(self) -> JournalFile:
+    def tombstones(self) -> tuple[Tombstone, ...]:
+        """What people deleted of the sequence on purpose."""
+        return tombstones_of(self.root)
+
+    def describe_anew(self, info: SequenceInfo) -> None:
+        """Puts other sensors into the sequence's description, and nothing else; their data stays where it is."""
+        head, sensors = _head(info)
+        write_group(self.root / "calibration" / head["calibration"], {"sensors": sensors})
+        write_group(self.root, head)
+        for name in subgroups(self.root / "calibration"):
+            if name != head["calibration"]:
+                durable.take_away(self.root / "calibration" / name)
+
+    def journal(self) -> Journal:
         """The people's edits, as they were written; :mod:`fleetlabel.labels` knows what they mean."""
-        return JournalFile(self.root / JOURNAL)
+        return _journal_of(self.root)
 
     # --- tables -----------------------------------------------------------------------------------------------------
 
@@ -320,7 +370,7 @@ class SequenceStore:
     def label_versions(self) -> tuple[str, ...]:
         """Names of the finished label versions."""
         folder = self.root / "labels"
-        names = [entry.name for entry in folder.iterdir() if entry.is_dir()] if folder.exists() else []
+        names = subgroups(folder)
         return tuple(sorted(name for name in names if _FINISHED in (read_group(folder / name) or {})))
 
     def labels(self, name: str) -> LabelVersion:
@@ -399,6 +449,8 @@ class SequenceStore:
         if _FINISHED in found:
             if {key: found.get(key) for key in plan} == plan:
                 return False
+            if found.get("tombstones") and found.get("provenance") == plan["provenance"]:
+                return False  # it was the same before something of it was deleted
             raise StoreExistsError(f"{self.root} already has labels named {name!r}; choose another name")
         if found != plan:
             if folder.exists():
@@ -435,12 +487,45 @@ def _head(info: SequenceInfo) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     return head, sensors
 
 
+def _write_description(root: Path, info: SequenceInfo) -> dict[str, Any]:
+    """Everything of a new store but its root's document, whose attributes it returns."""
+    head, sensors = _head(info)
+    for group in _GROUPS:
+        write_group(root / group, {})
+    write_group(root / "calibration" / head["calibration"], {"sensors": sensors})
+    frames = Table.declare(root, "frames", info.n_frames)
+    frames.write(0, _samples_only({"timestamp_ns": info.frame_timestamp_ns}))
+    ego = Table.declare(root, "ego", len(info.trajectory.timestamp_ns))
+    columns = {
+        "timestamp_ns": info.trajectory.timestamp_ns,
+        "world_from_ego": info.trajectory.world_from_ego,
+    }
+    ego.write(0, _samples_only(columns))
+    return head
+
+
+def _writer_lock(root: Path) -> AbstractContextManager[object]:
+    return Lease(root / LOCK) if isinstance(root, ObjectPath) else durable.writer_lock(root)
+
+
+def _journal_of(root: Path) -> Journal:
+    path = root / JOURNAL
+    return ObjectJournal(path) if isinstance(path, ObjectPath) else JournalFile(path)
+
+
 def _content_id(document: object) -> str:
     return hashlib.sha256(canonical_json(document).encode()).hexdigest()[:16]
 
 
 def _refuse_existing(root: Path) -> bool:
-    if root.exists() or root.is_symlink():
+    if isinstance(root, ObjectPath):
+        # A writer that died may have left a store without its root, which is gone on with.
+        folders, objects = buckets.entries(root.bucket, root.key)
+        there = bool(objects or set(folders) - {*_GROUPS, "frames", "ego"})
+    else:
+        there = root.exists() or root.is_symlink()
+    if there:
+        refuse_deleted(root, read_group(root))
         raise StoreExistsError(
             f"{root} already exists; pass --resume to go on with it or --overwrite to replace it"
         )

@@ -12,8 +12,9 @@ import json
 import socket
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from enum import IntEnum
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +25,12 @@ from fleetlabel.geometry.arrays import AnyArray
 from fleetlabel.model.errors import CorruptStoreError, StoreError, StoreNotFoundError
 from fleetlabel.store import durable
 from fleetlabel.store.arrays import open_arrays, read_arrays, write_arrays
+from fleetlabel.store.commits import commits_of
 from fleetlabel.store.groups import DOCUMENT, document, read_group, write_group
-from fleetlabel.store.hierarchy import add_group, part_name, part_ranges
+from fleetlabel.store.hierarchy import add_group
+from fleetlabel.store.object_path import ObjectPath
 from fleetlabel.store.part import Part
+from fleetlabel.store.tombstones import blanked, deleted_frames
 
 
 class SampleStatus(IntEnum):
@@ -98,7 +102,9 @@ class Table:
 
     def __init__(self, root: Path, path: str) -> None:
         self.path = path
+        self._root = root
         self._folder = root / path
+        self._commits = commits_of(self._folder)
         declared = _declaration(self._folder)
         if declared is None:
             raise StoreNotFoundError(f"{root} has no table {path}; `fleetlabel info` lists what it has")
@@ -131,7 +137,7 @@ class Table:
 
     def ranges(self) -> list[tuple[int, int]]:
         """Samples of all committed parts, ascending."""
-        return part_ranges(self._folder)
+        return self._commits.ranges()
 
     def missing(self) -> list[tuple[int, int]]:
         """Ranges of samples that no committed part covers: what is left to do."""
@@ -157,6 +163,8 @@ class Table:
     ) -> CommitRecord:
         """Commits a part that begins at sample ``start``. Writing a part that is already committed does nothing.
 
+        What it holds of frames that people deleted is left out.
+
         Args:
             provenance: JSON-ready description of what made it; not hashed.
             quarantined: samples that could not be used, with reasons; not hashed.
@@ -168,15 +176,16 @@ class Table:
                 other parts.
             StoreWriteError: the file system refused.
         """
+        part, quarantined = self._without_deleted(start, part, quarantined)
         stop = start + len(part)
         columns = _columns_of(part)
         if not self._has_room(start, stop, columns):
             return self.record(start, stop)
         digests = part.digests()
         arrays = part.arrays() | {"counts": part.counts, "digests": digests}
-        target = self.part_folder(start, stop)
-        with durable.committed_folder(target, lambda: self._has_room(start, stop, columns)) as scratch:
-            write_arrays(scratch, arrays)
+        admit = partial(self._has_room, start, stop, columns)
+        with self._commits.committing((start, stop), admit) as scratch:
+            write_arrays(scratch, arrays, few_files=isinstance(self._folder, ObjectPath))
             record = CommitRecord(
                 table=self.path,
                 start=start,
@@ -268,7 +277,7 @@ class Table:
 
     def part_folder(self, start: int, stop: int) -> Path:
         """Where the part of these samples is, or would be."""
-        return self._folder / part_name(start, stop)
+        return self._commits.folder((start, stop))
 
     def record(self, start: int, stop: int) -> CommitRecord:
         """Record of the committed part of these samples.
@@ -292,6 +301,15 @@ class Table:
                 "delete the folder and resume, or move it where it belongs"
             )
         return record
+
+    def _without_deleted(
+        self, start: int, part: Part, quarantined: Sequence[Quarantined]
+    ) -> tuple[Part, Sequence[Quarantined]]:
+        deleted = deleted_frames(self._root, self.path)
+        if not any(first < start + len(part) and start < stop for first, stop in deleted):
+            return part, quarantined
+        left = replace(blanked(part, start, deleted, SampleStatus.MISSING), state=part.state)
+        return left, [q for q in quarantined if not any(first <= q.sample < stop for first, stop in deleted)]
 
     def _has_room(self, start: int, stop: int, columns: Mapping[str, tuple[str, tuple[int, ...]]]) -> bool:
         """Whether a part may be committed; False if it is already."""

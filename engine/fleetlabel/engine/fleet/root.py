@@ -2,7 +2,7 @@
 
     ROOT/<name>.zarr             stores, complete in themselves
     ROOT/.fleet/manifest.json    which drive has which store
-    ROOT/.fleet/lease-*.json     who drives it; see ``lease``
+    ROOT/.fleet/lease-*.json     who drives it; see ``store.lease``
     ROOT/.fleet/choices/         the backend that all its stores are labelled with
     ROOT/.fleet/progress.json    how far the last run is, for ``fleetlabel status``
     ROOT/.fleet/journal.jsonl    how each sequence ended, one line each; the last one of a name counts

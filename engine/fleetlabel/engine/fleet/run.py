@@ -13,7 +13,6 @@ from typing import Any, Protocol
 from fleetlabel.engine.detect import load_weights
 from fleetlabel.engine.fleet.estimate import Estimate, estimate
 from fleetlabel.engine.fleet.failures import Group, cause_of, group_failures
-from fleetlabel.engine.fleet.lease import Lease
 from fleetlabel.engine.fleet.progress import Progress
 from fleetlabel.engine.fleet.root import Ended, FleetRoot, Member
 from fleetlabel.engine.fleet.sources import find_drives
@@ -32,6 +31,7 @@ from fleetlabel.model.errors import (
     StoreWriteError,
     UsageError,
 )
+from fleetlabel.store.lease import Lease
 
 _NEWS_S = 1.0
 _ABREAST = 4  # sequences that take turns at least

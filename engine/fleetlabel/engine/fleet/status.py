@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from fleetlabel.engine.fleet.failures import Group, group_failures
-from fleetlabel.engine.fleet.lease import Holder, is_driven
 from fleetlabel.engine.fleet.root import FleetRoot
 from fleetlabel.model.errors import FleetLabelError
 from fleetlabel.store import SequenceStore, Table
 from fleetlabel.store.hierarchy import walk_groups
+from fleetlabel.store.lease import Holder, is_driven
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
-"""Who drives a fleet: a lease in its folder, for file systems that several hosts share and that may not lock.
+"""Who drives a fleet or a store: a lease in its folder, for storage that several hosts share and that may not lock.
 
-Leases are numbered. To drive, a process creates the file of the next number, which only one process can. It rewrites
+Leases are numbered. To drive, a process creates the file of the next number, which only one process can (on object
+storage by a put on condition that there is none). It rewrites
 it every few seconds; a file that has not changed for some time, as measured by whoever waits for it and not by
 comparing clocks, belongs to a driver that is gone. On the driver's own host that is known at once. A driver that
 finds a higher number than its own has lost the lease, stops and touches nothing more: commits are exclusive in any
@@ -12,6 +13,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import secrets
 import socket
 import threading
 import time
@@ -36,6 +38,7 @@ class Holder:
         started: of the process, with the machine's boot and its name space of processes: tells whether it lives.
         beat: counts up while it lives.
         released: it ended in peace.
+        nonce: tells two holders in one process apart.
     """
 
     host: str
@@ -43,12 +46,13 @@ class Holder:
     started: str
     beat: int = 0
     released: bool = False
+    nonce: str = ""
 
     @classmethod
     def me(cls) -> Holder:
         """This process."""
         pid = os.getpid()
-        return cls(socket.gethostname(), pid, _identity(pid))
+        return cls(socket.gethostname(), pid, _identity(pid), nonce=secrets.token_hex(4))
 
     def is_gone(self) -> bool:
         """Whether it surely lives no more; False if that cannot be known from here."""
@@ -63,17 +67,19 @@ class Holder:
 
 
 class Lease:
-    """The right to drive the fleet of a folder; a context that holds it.
+    """The right to drive what lies above a folder; a context that holds it.
 
     Args:
-        folder: of the fleet's state; must exist.
+        folder: for leases; must exist.
+        wait_s: how long to wait for who drives now.
 
     Raises:
-        StoreError: on entry, another process drives the fleet.
+        StoreError: on entry, another process drives.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, wait_s: float = 0.0) -> None:
         self._folder = folder
+        self._wait_s = wait_s
         self._number = 0
         self._holder = Holder.me()
         self._over = threading.Event()
@@ -98,8 +104,9 @@ class Lease:
             )
 
     def __enter__(self) -> Lease:
+        until = time.monotonic() + self._wait_s
         with durable.write_errors(self._folder):
-            while not self._take():
+            while not self._take(until):
                 pass
         self._heart.start()
         return self
@@ -112,23 +119,18 @@ class Lease:
         if self._lost_to is None:
             self._write(replace(self._holder, released=True))
 
-    def _take(self) -> bool:
+    def _take(self, until: float) -> bool:
         number, holder = newest_lease(self._folder)
         if holder is not None and not holder.is_gone() and not _stands_still(self._folder, number, holder):
+            if time.monotonic() < until:
+                return False
             raise StoreError(
                 f"{self._folder.parent} is being driven by {holder}; wait for it or stop it, then try again"
             )
-        path = self._folder / f"lease-{number + 1:06d}.json"
-        try:
-            handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
-        except FileExistsError:
+        if not durable.create_file(self._folder / f"lease-{number + 1:06d}.json", _document(self._holder)):
             return False  # somebody was faster
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(_document(self._holder))
         self._number = number + 1
-        for old in self._folder.glob("lease-*.json"):
-            if _number(old) <= number:
-                old.unlink(missing_ok=True)
+        durable.remove_files(old for old in _leases(self._folder) if _number(old) <= number)
         return True
 
     def _beat(self) -> None:
@@ -149,7 +151,7 @@ class Lease:
 
 def newest_lease(folder: Path) -> tuple[int, Holder | None]:
     """Number and holder of the newest lease in a folder; (0, None) if there was none yet."""
-    number = max((_number(path) for path in folder.glob("lease-*.json")), default=0)
+    number = max((_number(path) for path in _leases(folder)), default=0)
     if not number:
         return 0, None
     try:
@@ -172,6 +174,13 @@ def _stands_still(folder: Path, number: int, holder: Holder) -> bool:
         if newest_lease(folder) != (number, holder):
             return False
     return True
+
+
+def _leases(folder: Path) -> list[Path]:
+    try:
+        return [path for path in folder.iterdir() if _number(path)]
+    except FileNotFoundError:
+        return []
 
 
 def _number(path: Path) -> int:
