@@ -272,7 +272,7 @@ def first_items(opened: dict[str, Labels], camera: str, iou: float, count: int =
         value = overlap[frames == item.frame][0]
         if np.isfinite(value):
             found.append(value < iou)
-    return sum(found[:count]), len(found[:count])
+    return int(sum(found[:count])), len(found[:count])
 
 
 def annotate(

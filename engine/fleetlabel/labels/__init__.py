@@ -4,6 +4,7 @@ from fleetlabel.labels.applying import apply
 from fleetlabel.labels.edit_bases import Edit
 from fleetlabel.labels.explaining import Reason, explain
 from fleetlabel.labels.labels import Commit, Conflict, Labels
+from fleetlabel.labels.leases import Lease, Leases, next_items
 from fleetlabel.labels.objects import Flag, LabelObject, Note, PictureBox, Pose, Segment
 from fleetlabel.labels.queue import Item, Progress, Queue, ranked_together
 from fleetlabel.labels.ranking import QueueConfig
@@ -25,6 +26,8 @@ __all__ = [
     "LabelObject",
     "LabelState",
     "Labels",
+    "Lease",
+    "Leases",
     "Misfit",
     "Note",
     "ObjectBoxes",
@@ -43,6 +46,7 @@ __all__ = [
     "apply",
     "diff",
     "explain",
+    "next_items",
     "objects_of",
     "ranked_together",
     "save_version",

@@ -14,6 +14,7 @@ from fleetlabel.store.groups import DOCUMENT, read_group, write_group
 from fleetlabel.store.object_path import ObjectPath
 
 JOURNAL = "journal/edits.log"  # the people's edits
+LEASES = "journal/leases.json"  # where they were sent
 INDEX = "commits.json"  # of a table on object storage
 
 _PART = re.compile(r"(\d{8,})-(\d{8,})")
@@ -71,7 +72,7 @@ def strangers(root: Path) -> list[Path]:
     found = []
     for folder, names, table in walk_groups(root):
         for name in names:
-            if name == DOCUMENT or (folder / name) in (root / LOCK, root / JOURNAL):
+            if name == DOCUMENT or (folder / name) in (root / LOCK, root / JOURNAL, root / LEASES):
                 continue
             ours = is_part(name) if table else (folder / name / DOCUMENT).exists()
             if not ours:

@@ -22,6 +22,7 @@ from fleetlabel.engine.cli import (
     inspecting,
     labeling,
     labels,
+    queueing,
     reporting,
     synthesising,
     validating,
@@ -80,6 +81,7 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "why": labels.why,
     "revert": labels.revert,
     "save": labels.save,
+    "next": queueing.next_,
 }
 for _name, _command in _COMMANDS.items():
     app.command(_name)(_telling_of_ctrl_c(_command))
