@@ -9,7 +9,6 @@ from typing import Annotated
 import typer
 
 from fleetlabel.engine.cli import options as opt
-from fleetlabel.engine.fleet.stores import find_stores, living
 from fleetlabel.store import SequenceStore
 
 Where = Annotated[
@@ -34,6 +33,7 @@ def next_(
     as_json: opt.Json = False,
 ) -> None:
     """Tell which boxes are most worth a look, and why."""
+    from fleetlabel.engine.fleet.stores import find_stores, living
     from fleetlabel.labels import Labels, Queue, next_items, ranked_together
 
     stores = [SequenceStore.open(path) for path in living(find_stores(where))]
@@ -56,8 +56,8 @@ def next_(
     for item in items:
         where_ = f"{item.object_id}@{item.frame}" + (f"/{item.camera}" if item.camera else "")
         print(
-            f"{item.sequence} {where_}: mends {item.fixes:.1f} boxes in {item.seconds:.1f} s, wrong with "
-            f"{item.wrong:.0%}: {item.reason}"
+            f"{item.sequence} {where_}: mends {item.fixes:.1f} boxes in {item.seconds:.1f} s, {item.wrong:.0%} likely "
+            f"wrong: {item.reason}"
         )
     share = wrong / boxes if boxes else 0.0
     print(f"{wrong:.0f} of {boxes} boxes ({share:.1%}) are expected to be wrong{': done' if done else ''}")
