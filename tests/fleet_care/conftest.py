@@ -16,6 +16,9 @@ from fleetlabel.engine.ingest.testing import Scene, write_kitti
 from fleetlabel.engine.pipeline.config import load_config
 from fleetlabel.engine.pipeline.run import Outcome, run
 from fleetlabel.store import SequenceStore
+from store.conftest import fresh_store
+
+__all__ = ["Cli", "fresh_store", "label"]  # the fixture is that of the store's tests
 
 Cli = Callable[..., tuple[int, str, str]]
 

@@ -9,14 +9,14 @@ from pathlib import Path
 from fleet_care.conftest import label
 from fleetlabel.engine.pipeline.provenance import content_sha256
 from fleetlabel.store import CommitRecord, SequenceStore
-from fleetlabel.store.integrity import _tables
+from fleetlabel.store.integrity import tables_of
 
 MACHINE = {"detect", "lift", "track2d", "track3d", "smooth2d", "smooth3d"}
 
 
 def records(store: SequenceStore) -> dict[str, list[CommitRecord]]:
     """Records by table, of all that tasks make."""
-    tables = {table.path: table.records() for table in _tables(store.root)}
+    tables = {table.path: table.records() for table in tables_of(store.root)}
     return {path: of for path, of in tables.items() if path not in ("ego", "frames")}
 
 

@@ -133,10 +133,12 @@ def verify(store: SequenceStore, on_part: Callable[[int, int], None] | None = No
         store.journal().read()
     except StoreError as error:
         problems.append(str(error))
-    for tombstone in store.tombstones():
-        if not tombstone.finished:
-            problems.append(f"{tombstone.what}: its deletion is not finished; run `fleetlabel delete` again")
-    return problems + _losses(store)
+    begun = [
+        f"{tombstone.what}: its deletion is not finished; run the same `fleetlabel delete` again"
+        for tombstone in store.tombstones()
+        if not tombstone.finished
+    ]
+    return problems + _losses(store) + begun
 
 
 def _damage(table: Table, start: int, stop: int) -> str | None:

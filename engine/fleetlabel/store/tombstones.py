@@ -35,7 +35,7 @@ class Tombstone:
         number: from 1; 0 is the whole drive's.
         who, at_ns, why: said by whoever deleted it.
         name: of the sequence.
-        sensor: that was deleted, if one was.
+        sensor, kind: that was deleted, if one was: its name, and what kind of sensor it was.
         frames: ``start, stop`` of the frames that were, if some were.
         times_ns: ``start, stop`` of their times.
         sha256: content hash of the store as it was; empty if it was too damaged to have one.
@@ -49,6 +49,7 @@ class Tombstone:
     why: str
     name: str
     sensor: str | None = None
+    kind: str | None = None
     frames: tuple[int, int] | None = None
     times_ns: tuple[int, int] | None = None
     sha256: str = ""

@@ -17,6 +17,8 @@ import typer
 from rich.console import Console
 
 from fleetlabel.engine.cli import (
+    collecting,
+    deleting,
     demo,
     fleet,
     inspecting,
@@ -26,6 +28,7 @@ from fleetlabel.engine.cli import (
     reporting,
     synthesising,
     validating,
+    verifying,
 )
 from fleetlabel.engine.cli.exit_codes import FAILED, INTERRUPTED, OK, USAGE
 from fleetlabel.model.errors import FleetLabelError, InterruptedRunError, UsageError
@@ -74,7 +77,9 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "eval": inspecting.evaluate,
     "report": reporting.report,
     "info": inspecting.info,
-    "verify": inspecting.verify,
+    "verify": verifying.verify,
+    "gc": collecting.gc,
+    "delete": deleting.delete,
     "validate": validating.validate,
     "history": labels.history,
     "diff": labels.diff,

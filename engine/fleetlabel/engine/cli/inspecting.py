@@ -1,4 +1,4 @@
-"""Commands that look at a store: ``info``, ``verify``, ``export``, ``eval``."""
+"""Commands that look at a store: ``info``, ``export``, ``eval``."""
 
 from __future__ import annotations
 
@@ -14,12 +14,10 @@ from rich.table import Table
 from rich.text import Text
 
 from fleetlabel.engine.cli import options as opt
-from fleetlabel.engine.cli.progress import part_bar
 from fleetlabel.engine.ingest import GROUND_TRUTH
 from fleetlabel.model.errors import StoreNotFoundError
 from fleetlabel.store import SequenceStore
 from fleetlabel.store import describe as describe_store
-from fleetlabel.store import verify as verify_store
 
 Version = Annotated[
     str | None, typer.Option("--labels", help="Which label version.", show_default="the newest")
@@ -34,7 +32,8 @@ class ExportFormat(StrEnum):
 
 def info(store: opt.StoreArg, as_json: opt.Json = False) -> None:
     """Tell what a store holds, with a content hash over everything committed."""
-    described = describe_store(SequenceStore.open(store))
+    opened = SequenceStore.open(store)
+    described = describe_store(opened)
     if as_json:
         print(json.dumps(described.to_dict(), indent=1))
         return
@@ -45,6 +44,8 @@ def info(store: opt.StoreArg, as_json: opt.Json = False) -> None:
     )
     console.print(f"sensors: {sensors}", markup=False)
     console.print(f"labels: {', '.join(described.label_versions) or 'none'}", markup=False)
+    for tombstone in opened.tombstones():
+        console.print(f"deleted: {tombstone}", markup=False)
     table = Table("table", "samples", "parts", "rows", "quarantined", box=None, header_style="bold")
     for column in table.columns[1:]:
         column.justify = "right"
@@ -59,24 +60,6 @@ def info(store: opt.StoreArg, as_json: opt.Json = False) -> None:
         )
     console.print(table)
     console.print(f"content hash: {described.content_hash}")
-
-
-def verify(store: opt.StoreArg, as_json: opt.Json = False) -> None:
-    """Read and hash all committed data again; exits 1 if any of it changed."""
-    opened = SequenceStore.open(store)
-    with part_bar(0, "verify") as bar:
-        problems = verify_store(
-            opened, lambda done, total: bar.update(bar.task_ids[0], completed=done, total=total)
-        )
-        parts = int(bar.tasks[0].completed)
-    if as_json:
-        print(json.dumps({"parts": parts, "problems": problems}, indent=1))
-    else:
-        for problem in problems:
-            print(problem)
-        print(f"{store}: {parts} parts read, {len(problems)} damaged")
-    if problems:
-        raise typer.Exit(1)
 
 
 def export(

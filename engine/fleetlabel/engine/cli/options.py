@@ -9,14 +9,30 @@ from typing import Annotated
 import typer
 
 from fleetlabel.model.errors import UsageError
+from fleetlabel.store.object_path import place_of
 
 StoreArg = Annotated[
-    Path, typer.Argument(metavar="STORE", help="A sequence's store (.zarr).", show_default=False)
+    Path,
+    typer.Argument(
+        metavar="STORE", help="A sequence's store (.zarr), also s3://.", parser=place_of, show_default=False
+    ),
+]
+StoresArg = Annotated[
+    Path,
+    typer.Argument(
+        metavar="ROOT|STORE",
+        help="A folder of stores (a fleet), or one store.",
+        parser=place_of,
+        show_default=False,
+    ),
 ]
 SourceArg = Annotated[
     Path,
     typer.Argument(
-        metavar="SOURCE", help="A drive log: PandaSet, KITTI tracking or rig folder.", show_default=False
+        metavar="SOURCE",
+        help="A drive log: PandaSet, KITTI tracking or rig folder.",
+        parser=place_of,
+        show_default=False,
     ),
 ]
 SourcesArg = Annotated[
@@ -28,7 +44,15 @@ SourcesArg = Annotated[
     ),
 ]
 Out = Annotated[
-    Path | None, typer.Option("--out", "-o", metavar="STORE", help="The store to write.", show_default=False)
+    Path | None,
+    typer.Option(
+        "--out",
+        "-o",
+        metavar="STORE",
+        help="The store to write, also s3://.",
+        parser=place_of,
+        show_default=False,
+    ),
 ]
 Sequence = Annotated[str | None, typer.Option(help="Which sequence, where SOURCE holds several.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with an existing store.")]

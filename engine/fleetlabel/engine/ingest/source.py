@@ -112,7 +112,9 @@ def write_ground_truth(store: SequenceStore, source: SequenceSource) -> GroundTr
     truth = source.ground_truth()
     if truth is not None:
         provenance = {"made_by": GROUND_TRUTH, "format": source.info.source["format"], **truth.provenance}
+        sensors = {sensor.name for sensor in store.info.sensors}  # some may have been deleted
+        boxes2d = {camera: boxes for camera, boxes in truth.boxes2d.items() if camera in sensors}
         store.write_labels(
-            GROUND_TRUTH, truth.boxes2d, truth.boxes3d, class_names=truth.class_names, provenance=provenance
+            GROUND_TRUTH, boxes2d, truth.boxes3d, class_names=truth.class_names, provenance=provenance
         )
     return truth

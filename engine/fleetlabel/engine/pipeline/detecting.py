@@ -15,7 +15,7 @@ from fleetlabel.engine.detect.weights import sha256_of
 from fleetlabel.engine.ingest import import_detections2d
 from fleetlabel.engine.pipeline.choice import CHOICES, Choice, settle_backend
 from fleetlabel.engine.pipeline.config import RunConfig
-from fleetlabel.engine.pipeline.importing import write_boxes
+from fleetlabel.engine.pipeline.importing import deletions, write_boxes
 from fleetlabel.engine.pipeline.provenance import Making
 from fleetlabel.engine.pipeline.ranges import chunks, is_done
 from fleetlabel.engine.pipeline.tasks import Task, TaskResult
@@ -161,7 +161,7 @@ def _boxes(frame: int, reader: CameraReader, found: FrameDetections, classes: Cl
 def _plan_import(store: SequenceStore, folder: Path, warnings: list[str]) -> tuple[Run, list[Task]]:
     imported = import_detections2d(folder, store.info)
     class_names = next(iter(imported.values())).class_names
-    identity = {"imported_sha256": sha256_of(folder), "class_names": list(class_names)}
+    identity = {"imported_sha256": sha256_of(folder), "class_names": list(class_names)} | deletions(store)
     run = declare_run(store, STAGE, {"algorithm_version": ALGORITHM_VERSION, **identity})
     if not any(map(len, imported.values())):
         warnings.append(f"{folder} holds no 2D boxes for {store.info.name}")

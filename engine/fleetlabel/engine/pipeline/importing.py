@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from fleetlabel.engine.pipeline.provenance import Making
 from fleetlabel.engine.pipeline.ranges import is_done
 from fleetlabel.engine.pipeline.tasks import TaskResult
 from fleetlabel.model.boxes import Boxes2D, Boxes3D
-from fleetlabel.store import SequenceStore
+from fleetlabel.store import SequenceStore, input_hash
 from fleetlabel.store.boxes import part_of
+
+
+def deletions(store: SequenceStore) -> dict[str, Any]:
+    """What a run of imported boxes is named by besides them: where data was deleted since, it is another run."""
+    return {"input": input_hash(store)} if store.tombstones() else {}
 
 
 def write_boxes(

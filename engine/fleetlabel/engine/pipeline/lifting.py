@@ -13,7 +13,7 @@ from fleetlabel.engine.detect.weights import sha256_of
 from fleetlabel.engine.ingest import import_detections3d
 from fleetlabel.engine.lift import CameraView, LidarPoints, LiftConfig, LiftedBoxes, lift_frame
 from fleetlabel.engine.pipeline.config import RunConfig
-from fleetlabel.engine.pipeline.importing import write_boxes
+from fleetlabel.engine.pipeline.importing import deletions, write_boxes
 from fleetlabel.engine.pipeline.provenance import Making
 from fleetlabel.engine.pipeline.ranges import chunks, is_done, overlapping
 from fleetlabel.engine.pipeline.tasks import Task, TaskResult
@@ -162,6 +162,7 @@ def _of_frame(boxes: Boxes2D, frame: int) -> Boxes2D:
 def _plan_import(store: SequenceStore, folder: Path, warnings: list[str]) -> tuple[Run, list[Task]]:
     imported = import_detections3d(folder, store.info)
     identity = {"imported_sha256": sha256_of(folder), "class_names": list(imported.class_names)}
+    identity |= deletions(store)
     run = declare_run(store, STAGE, {"algorithm_version": ALGORITHM_VERSION, **identity})
     table = store.declare_boxes(run.table_path("all"), imported.class_names, cameras=[])
     if not len(imported):
