@@ -67,7 +67,10 @@ def _plan(source: Path, config: RunConfig, settled: SettledDetector | None) -> T
 
 
 def _close(root: Path, labels: str, set_aside: int) -> TaskResult:
-    described = describe(SequenceStore.open(root))
+    store = SequenceStore.open(root)
+    with store.writer_lock():
+        store.clean()  # workers may have died since it was opened
+    described = describe(store)
     facts = {
         "content_hash": described.content_hash,
         "quarantined": set_aside + sum(table.quarantined for table in described.tables),
