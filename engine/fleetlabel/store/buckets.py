@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from obstore import PutMode
     from obstore.store import ObjectStore
 
-_PATIENCE_S, _RETRIES = 120, 12
-_FIRST_PATIENCE_S, _FIRST_RETRIES = 6, 5
+_PATIENCE_S, _RETRIES, _TIMEOUT_S = 120, 12, 60
+_FIRST_PATIENCE_S, _FIRST_RETRIES, _FIRST_TIMEOUT_S = 6, 5, 3
 _ATTEMPTS = 6
 _AT_ONCE = 16
 _MULTIPART_BYTES = 16 << 20
@@ -40,7 +40,7 @@ def store_of(bucket: str) -> ObjectStore:
     Raises:
         StoreError: it does not; says why and what to do.
     """
-    return _store_of(bucket, os.getpid())
+    return _store_of(bucket, _endpoint(), os.getpid())
 
 
 def get(bucket: str, key: str) -> tuple[bytes, str | None]:
@@ -180,13 +180,13 @@ def _content(bucket: str, key: str) -> bytes | None:
 
 
 @lru_cache(maxsize=64)
-def _store_of(bucket: str, process: int) -> ObjectStore:
+def _store_of(bucket: str, endpoint: str, process: int) -> ObjectStore:
     import obstore
 
-    first = _open(bucket, _FIRST_RETRIES, _FIRST_PATIENCE_S, seconds=3)
+    first = _open(bucket, _FIRST_RETRIES, _FIRST_PATIENCE_S, _FIRST_TIMEOUT_S)
     with told_errors(bucket):
         next(iter(obstore.list(first, prefix="zarr.json/", chunk_size=1)), None)
-    return _open(bucket, _RETRIES, _PATIENCE_S, seconds=30)
+    return _open(bucket, _RETRIES, _PATIENCE_S, _TIMEOUT_S)
 
 
 def _open(bucket: str, retries: int, patience_s: int, seconds: int) -> ObjectStore:

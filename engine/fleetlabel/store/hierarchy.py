@@ -15,8 +15,10 @@ from fleetlabel.store.object_path import ObjectPath
 
 JOURNAL = "journal/edits.log"  # the people's edits
 LEASES = "journal/leases.json"  # where they were sent
+JOURNAL_LOCK = f"journal/{LOCK}"  # on object storage
 INDEX = "commits.json"  # of a table on object storage
 
+_FILES = (LOCK, JOURNAL.rpartition("/")[2])
 _PART = re.compile(r"(\d{8,})-(\d{8,})")
 _OBJECT_PART = re.compile(rf"{_PART.pattern}-[0-9a-f]{{12}}|{re.escape(INDEX)}")
 
@@ -69,10 +71,11 @@ def walk_groups(root: Path) -> Iterator[tuple[Path, list[str], bool]]:
 
 def strangers(root: Path) -> list[Path]:
     """What lies in a store, parts' insides apart, and that no FleetLabel put there."""
+    known = {root / name for name in (LOCK, JOURNAL, JOURNAL_LOCK, LEASES)}
     found = []
     for folder, names, table in walk_groups(root):
         for name in names:
-            if name == DOCUMENT or (folder / name) in (root / LOCK, root / JOURNAL, root / LEASES):
+            if name == DOCUMENT or (folder / name) in known:
                 continue
             ours = is_part(name) if table else (folder / name / DOCUMENT).exists()
             if not ours:
@@ -81,9 +84,10 @@ def strangers(root: Path) -> list[Path]:
 
 
 def _walk_objects(folder: ObjectPath) -> Iterator[tuple[ObjectPath, list[str], list[str]]]:
-    """As ``os.walk``."""
-    folders, objects = buckets.entries(folder.bucket, folder.key)
-    yield folder, folders, objects
+    """As ``os.walk``; what is a file in a local store, and a folder here, is told as one and not walked into."""
+    found, objects = buckets.entries(folder.bucket, folder.key)
+    folders = [name for name in found if name not in _FILES]
+    yield folder, folders, [*objects, *(name for name in found if name in _FILES)]
     for name in folders:
         yield from _walk_objects(folder / name)
 

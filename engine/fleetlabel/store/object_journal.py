@@ -13,6 +13,7 @@ from contextlib import contextmanager
 
 from fleetlabel.model.errors import CorruptStoreError, StoreWriteError
 from fleetlabel.store import buckets, durable
+from fleetlabel.store.durable import LOCK
 from fleetlabel.store.groups import read_group, write_group
 from fleetlabel.store.journal import GENESIS, Entry, record_hash
 from fleetlabel.store.lease import Lease
@@ -74,7 +75,7 @@ class ObjectJournal:
         folder = self.path.parent
         if read_group(folder) is None:
             write_group(folder, {})
-        with Lease(folder / ".writer", _WAIT_S):
+        with Lease(folder / LOCK, _WAIT_S):
             yield ObjectWriter(self)
 
     def _place(self, number: int) -> ObjectPath:

@@ -1,14 +1,15 @@
 """Paths on object storage: s3://bucket/prefix, with pathlib's arithmetic, so that a store's place is one type anywhere.
 
-Object storage has no folders: one exists as long as an object's key begins with its name. Only what reads is here, as
-methods that pathlib has; what writes is in ``durable`` for a folder's files and in ``commits`` for a table's parts.
-Anything else that wants a local path fails loudly.
+Object storage has no folders: one exists as long as an object's key begins with its name. What reads is here, in
+methods that pathlib has; what makes files and folders durable is in ``durable``, and what commits a table's parts in
+``commits``. Anything else that wants a local path fails loudly.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Generator
+from fnmatch import fnmatch
 from pathlib import Path, PosixPath
 from typing import NoReturn, Self
 
@@ -86,6 +87,14 @@ class ObjectPath(PosixPath):
         for name in sorted({*folders, *objects}):
             yield self / name
 
+    def glob(self, pattern: str) -> Generator[Self, None, None]:
+        """What is right below it and has a name like a pattern."""
+        if "/" in pattern or "**" in pattern:
+            raise UsageError(
+                f"{self}/{pattern}: on object storage only names right below a folder are matched"
+            )
+        return (path for path in self.iterdir() if fnmatch(path.name, pattern))
+
     def read_bytes(self) -> bytes:
         """Content of an object.
 
@@ -97,6 +106,17 @@ class ObjectPath(PosixPath):
     def read_text(self, encoding: str | None = None, errors: str | None = None) -> str:
         """Content of an object, as text."""
         return self.read_bytes().decode(encoding or "utf-8", errors or "strict")
+
+    # --- writing, of probes -----------------------------------------------------------------------------------------
+
+    def write_bytes(self, data: bytes) -> int:  # type: ignore[override]  # bytes are all that is written here
+        """Writes an object."""
+        buckets.put(self.bucket, self.key, data)
+        return len(data)
+
+    def unlink(self, missing_ok: bool = False) -> None:
+        """Deletes an object, or nothing."""
+        buckets.delete(self.bucket, [self.key])
 
 
 def place_of(place: str | os.PathLike[str]) -> Path:

@@ -7,6 +7,7 @@ import json
 import time
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ from fleetlabel.store.boxes import B, boxes_of, part_of
 from fleetlabel.store.commits import commits_of
 from fleetlabel.store.durable import LOCK
 from fleetlabel.store.groups import DOCUMENT, canonical_json, document, read_group, subgroups, write_group
-from fleetlabel.store.hierarchy import JOURNAL, add_group, is_table, strangers, walk_groups
+from fleetlabel.store.hierarchy import INDEX, JOURNAL, add_group, is_table, strangers, walk_groups
 from fleetlabel.store.info import SequenceInfo
 from fleetlabel.store.journal import Journal, JournalFile
 from fleetlabel.store.lease import Lease
@@ -136,23 +137,11 @@ class SequenceStore:
                 f"{root} has schema version {head['schema']}, this FleetLabel reads {SCHEMA_VERSION}; "
                 "open it with the release that wrote it, or ingest the drive again"
             )
-        calibration = read_group(root / "calibration" / head["calibration"])
-        if calibration is None or _content_id(calibration["sensors"]) != head["calibration"]:
-            raise CorruptStoreError(
-                f"{root} has lost its calibration {head['calibration']}, or it was changed; restore it from a copy"
-            )
-        ego = Table(root, "ego").read()
-        info = SequenceInfo(
-            name=head["name"],
-            sensors=tuple(Sensor.from_dict(description) for description in calibration["sensors"]),
-            frame_timestamp_ns=Table(root, "frames").read().samples["timestamp_ns"],
-            trajectory=Trajectory(
-                ego.samples["timestamp_ns"], ego.samples["world_from_ego"], head["max_extrapolation_ns"]
-            ),
-            world_offset_m=np.array(head["world_offset_m"], dtype=np.float64),
-            source=head["source"],
-        )
-        return cls(root, info)
+        if isinstance(root, ObjectPath):
+            # Each task opens the store again, and each array is a request: what was read of the same parts is kept.
+            parts = tuple(_version(root / table / INDEX) for table in ("ego", "frames"))
+            return cls(root, _remembered_info(root, canonical_json(head), parts))
+        return cls(root, _read_info(root, head))
 
     def was_made_from(self, info: SequenceInfo) -> bool:
         """Whether the store was created for this very sequence: same sensors, calibration, frames, poses and source.
@@ -471,6 +460,39 @@ class SequenceStore:
             mine = boxes.take((boxes.frame >= start) & (boxes.frame < stop))
             part = part_of(mine, start, stop, self.info.frame_timestamp_ns[start:stop])
             table.write(start, part, provenance=provenance, started_s=started_s)
+
+
+@lru_cache(maxsize=64)
+def _remembered_info(root: Path, head: str, parts: tuple[bytes | None, ...]) -> SequenceInfo:
+    return _read_info(root, json.loads(head))
+
+
+def _version(index: Path) -> bytes | None:
+    """What tells a table's committed parts from other ones."""
+    try:
+        return index.read_bytes()
+    except FileNotFoundError:
+        return None
+
+
+def _read_info(root: Path, head: Mapping[str, Any]) -> SequenceInfo:
+    """What a store whose root's document has these attributes knows of its sequence."""
+    calibration = read_group(root / "calibration" / head["calibration"])
+    if calibration is None or _content_id(calibration["sensors"]) != head["calibration"]:
+        raise CorruptStoreError(
+            f"{root} has lost its calibration {head['calibration']}, or it was changed; restore it from a copy"
+        )
+    ego = Table(root, "ego").read()
+    return SequenceInfo(
+        name=head["name"],
+        sensors=tuple(Sensor.from_dict(description) for description in calibration["sensors"]),
+        frame_timestamp_ns=Table(root, "frames").read().samples["timestamp_ns"],
+        trajectory=Trajectory(
+            ego.samples["timestamp_ns"], ego.samples["world_from_ego"], head["max_extrapolation_ns"]
+        ),
+        world_offset_m=np.array(head["world_offset_m"], dtype=np.float64),
+        source=head["source"],
+    )
 
 
 def _head(info: SequenceInfo) -> tuple[dict[str, Any], list[dict[str, Any]]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import typer
@@ -18,6 +17,7 @@ from fleetlabel.engine.fleet.sources import is_one_drive
 from fleetlabel.engine.pipeline import run as pipeline
 from fleetlabel.engine.pipeline.config import Existing, load_config
 from fleetlabel.model.errors import UsageError
+from fleetlabel.store.object_path import place_of
 
 _SHOWN = 20
 
@@ -157,7 +157,7 @@ def run(
         label_fleet(sources, settings, as_json)
         return
     with StageBars() as bars:
-        outcome = pipeline.run(Path(sources[0]), settings, bars)
+        outcome = pipeline.run(place_of(sources[0]), settings, bars)
     _report(outcome, as_json)
 
 

@@ -15,6 +15,7 @@ from fleetlabel.engine.ingest import GROUND_TRUTH
 from fleetlabel.engine.pipeline.ledger import ledger_path
 from fleetlabel.model.errors import UsageError
 from fleetlabel.store import SequenceStore
+from fleetlabel.store.object_path import ObjectPath
 
 
 def report(
@@ -34,7 +35,10 @@ def report(
     ] = None,
 ) -> None:
     """Write one self-contained page: pictures, accuracy, time, settings, problems."""
-    page = store.with_name(f"{store.stem}.html") if out is None else out
+    beside = (
+        Path(f"{store.stem}.html") if isinstance(store, ObjectPath) else store.with_name(f"{store.stem}.html")
+    )
+    page = beside if out is None else out
     write_page(page, SequenceStore.open(store), labels, truth)
     print(page)
 

@@ -6,6 +6,7 @@
     ROOT/.fleet/choices/         the backend that all its stores are labelled with
     ROOT/.fleet/progress.json    how far the last run is, for ``fleetlabel status``
     ROOT/.fleet/journal.jsonl    how each sequence ended, one line each; the last one of a name counts
+    ROOT/.fleet/ended/           the same on object storage, which cannot append: an object per sequence
     ROOT/.fleet/failed.yaml      the drives that failed, a list that ``fleetlabel run`` takes
 
 Only stores decide what is left to do: the rest may be lost, and says no more than names and news.
@@ -24,7 +25,8 @@ from typing import Any
 
 from fleetlabel.engine.fleet.sources import FOLDER, Drive
 from fleetlabel.model.errors import CorruptStoreError, StoreExistsError, UsageError
-from fleetlabel.store import durable
+from fleetlabel.store import buckets, durable
+from fleetlabel.store.object_path import ObjectPath, place_of
 
 _NAME_LENGTH = 80
 
@@ -72,7 +74,7 @@ class FleetRoot:
     """
 
     def __init__(self, path: Path) -> None:
-        self.path = path.resolve()
+        self.path = place_of(path).resolve()
         self.state = self.path / FOLDER
 
     @classmethod
@@ -116,7 +118,7 @@ class FleetRoot:
                 f"{self.state}/manifest.json is damaged ({error}); restore it from a copy, or delete it and give all "
                 "sources again"
             ) from error
-        return [Member(one["name"], Drive(Path(one["source"]), one["sequence"])) for one in listed]
+        return [Member(one["name"], Drive(place_of(one["source"]), one["sequence"])) for one in listed]
 
     def enlist(self, drives: Iterable[Drive]) -> list[Member]:
         """Names for drives: those that they have here already, else new ones.
@@ -175,6 +177,11 @@ class FleetRoot:
 
     def note_end(self, ended: Ended) -> None:
         """Appends how a sequence ended."""
+        if isinstance(self.state, ObjectPath):
+            durable.write_file(
+                self.state / "ended" / f"{ended.name}.json", json.dumps(asdict(ended)).encode()
+            )
+            return
         with durable.write_errors(self.state), (self.state / "journal.jsonl").open("ab") as journal:
             journal.write(json.dumps(asdict(ended)).encode() + b"\n")
 
@@ -183,16 +190,23 @@ class FleetRoot:
         return {ended.name: ended for ended in self._journal()}
 
     def _journal(self) -> Iterator[Ended]:
-        try:
-            lines = (self.state / "journal.jsonl").read_bytes().splitlines()
-        except FileNotFoundError:
-            return
-        for line in lines:
+        for line in self._lines():
             try:
                 entry = json.loads(line)
                 yield Ended(**entry | {"warnings": tuple(entry["warnings"])})
             except (ValueError, TypeError, KeyError):
                 continue
+
+    def _lines(self) -> Iterable[bytes]:
+        if isinstance(self.state, ObjectPath):
+            folder = self.state / "ended"
+            return buckets.get_all(
+                folder.bucket, [key for key, _, _ in buckets.below(folder.bucket, folder.key)]
+            )
+        try:
+            return (self.state / "journal.jsonl").read_bytes().splitlines()
+        except FileNotFoundError:
+            return ()
 
     def list_failed(self, members: Iterable[Member]) -> Path:
         """Writes a list of drives that ``fleetlabel run`` takes; returns where."""

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import glob
-import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from fleetlabel.engine.ingest import list_sequences, recognise
 from fleetlabel.engine.ingest.formats import FORMATS
 from fleetlabel.model.errors import FleetLabelError, UsageError
 from fleetlabel.store.groups import read_group
+from fleetlabel.store.object_path import ObjectPath, place_of
 
 FOLDER = ".fleet"  # in a fleet's folder, what it has to remember
 _LISTS = (".txt", ".yaml", ".yml")
@@ -41,7 +41,8 @@ def find_drives(sources: Sequence[str | Path], sequence: str | None = None) -> l
 
     A source is a drive log, a folder that has drive logs in it, a glob, or a list of sources: a ``.txt`` file with
     one per line (# begins a comment), a ``.yaml`` file with a list whose entries are sources or ``{source:,
-    sequence:}``, either with or without ``@`` before its name. Paths in a list are relative to the list.
+    sequence:}``, either with or without ``@`` before its name. Paths in a list are relative to the list. All but lists
+    may be on object storage (``s3://``); of a pattern there, only the last name may have wildcards.
 
     A drive log that cannot be told, or has no sequence, is a drive with a problem: the others go on.
 
@@ -54,7 +55,7 @@ def find_drives(sources: Sequence[str | Path], sequence: str | None = None) -> l
     found = {
         (drive.source, drive.sequence): drive
         for source in sources
-        for drive in _drives_of(os.fspath(source), sequence, Path())
+        for drive in _drives_of(str(source), sequence, Path())
     }
     if not found:
         raise UsageError("there is no drive to label; give the folder of a drive log")
@@ -69,8 +70,8 @@ def is_one_drive(sources: Sequence[str | Path], sequence: str | None, out: Path 
     """
     if len(sources) != 1 or (out is not None and (out / FOLDER).exists()):
         return False
-    source = os.fspath(sources[0])
-    path = Path(source.removeprefix("@")).expanduser()
+    source = str(sources[0])
+    path = place_of(source.removeprefix("@")).expanduser()
     if source.startswith("@") or (path.suffix in _LISTS and path.is_file()):
         return False
     if not path.exists():
@@ -86,21 +87,29 @@ def is_one_drive(sources: Sequence[str | Path], sequence: str | None, out: Path 
 
 
 def _drives_of(source: str, sequence: str | None, base: Path) -> Iterator[Drive]:
-    path = base / Path(source.removeprefix("@")).expanduser()
+    given = place_of(source.removeprefix("@")).expanduser()
+    path = given if isinstance(given, ObjectPath) else base / given
     if source.startswith("@") or (path.suffix in _LISTS and path.is_file()):
         for entry, its_sequence in _entries(path):
             yield from _drives_of(entry, its_sequence or sequence, path.parent)
     elif path.exists():
         yield from _drives_in(path.resolve(), sequence)
     elif glob.has_magic(source):
-        matches = sorted(glob.glob(str(path), recursive=True))  # noqa: PTH207 - Path.glob takes no absolute pattern
-        folders = [Path(match) for match in matches if Path(match).is_dir()]
+        folders = _matching(path)
         if not folders:
             raise UsageError(f"{source} matches no folder; check the pattern")
         for folder in folders:
             yield from _drives_in(folder.resolve(), sequence)
     else:
         raise UsageError(f"{path} does not exist; give the folder of a drive log, a glob or a list of them")
+
+
+def _matching(pattern: Path) -> list[Path]:
+    if isinstance(pattern, ObjectPath):
+        found: Iterable[Path] = pattern.parent.glob(pattern.name)
+    else:
+        found = map(Path, glob.glob(str(pattern), recursive=True))  # noqa: PTH207 - Path.glob takes no absolute pattern
+    return sorted(path for path in found if path.is_dir())
 
 
 def _entries(path: Path) -> list[tuple[str, str | None]]:

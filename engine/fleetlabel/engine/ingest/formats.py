@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from fleetlabel.engine.ingest.fetching import local_copy
 from fleetlabel.engine.ingest.kitti_tracking import KittiTracking
 from fleetlabel.engine.ingest.pandaset import PandaSet
 from fleetlabel.engine.ingest.rig import RigFolder
 from fleetlabel.engine.ingest.source import SequenceSource, SourceFormat
 from fleetlabel.model.errors import SourceError, UsageError
 from fleetlabel.store.groups import read_group
+from fleetlabel.store.object_path import ObjectPath, place_of
 
 FORMATS: tuple[SourceFormat, ...] = (RigFolder(), PandaSet(), KittiTracking())
 
@@ -20,7 +22,7 @@ def recognise(path: Path) -> SourceFormat:
     Raises:
         SourceError: it is none that we know; says what was looked for and what is there.
     """
-    path = Path(path)
+    path = place_of(path)
     if not path.exists():
         raise SourceError(f"{path} does not exist; give the folder of a drive log")
     if not path.is_dir():
@@ -38,11 +40,11 @@ def recognise(path: Path) -> SourceFormat:
 
 def list_sequences(path: Path) -> tuple[str, ...]:
     """Names of the sequences in a drive log, sorted."""
-    return recognise(path).list_sequences(Path(path))
+    return recognise(path).list_sequences(place_of(path))
 
 
 def open_sequence(path: Path, name: str | None = None) -> SequenceSource:
-    """Opens a sequence of a drive log; reads metadata only.
+    """Opens a sequence of a drive log; reads metadata only. What is on object storage is copied here first.
 
     Args:
         name: which sequence; may be left out if there is only one.
@@ -51,7 +53,7 @@ def open_sequence(path: Path, name: str | None = None) -> SequenceSource:
         UsageError: there are several and none was named, or none of that name.
         SourceError: this is no drive log that we know, or its metadata cannot be read.
     """
-    path = Path(path)
+    path = place_of(path)
     found = recognise(path)
     names = found.list_sequences(path)
     if name is None and len(names) > 1:
@@ -62,7 +64,10 @@ def open_sequence(path: Path, name: str | None = None) -> SequenceSource:
         )
     if name is not None and name not in names:
         raise UsageError(f"{path} has no sequence {name!r}; it has {', '.join(names)}")
-    return found.open_sequence(path, names[0] if name is None else name)
+    name = names[0] if name is None else name
+    if isinstance(path, ObjectPath):
+        path = local_copy(path, frozenset(names) - {name})
+    return found.open_sequence(path, name)
 
 
 def _not_recognised(path: Path) -> str:

@@ -15,6 +15,7 @@ from fleetlabel.engine.detect import DetectConfig
 from fleetlabel.engine.detect.bundled import named_weights
 from fleetlabel.engine.lift import LiftConfig
 from fleetlabel.model.errors import UsageError
+from fleetlabel.store.object_path import place_of
 from fleetlabel.trackers import Smooth2DConfig, Smooth3DConfig, Tracker2DConfig, Tracker3DConfig
 
 
@@ -65,7 +66,7 @@ class RunConfig(BaseModel):
     """Settings of a whole run.
 
     Attributes:
-        out: the store.
+        out: the store; s3://bucket/... is on object storage.
         existing: what to do if it exists already.
         sequence: which of the source's sequences; may be left out if there is only one.
         model: YOLO weights (``.pt``, ``.onnx``, OpenVINO folder, ``.engine``), or ``synthetic``, the bundled ones.
@@ -93,6 +94,11 @@ class RunConfig(BaseModel):
     lift: LiftConfig = LiftConfig()
     track: TrackConfig = TrackConfig()
     fleet: FleetConfig = FleetConfig()
+
+    @field_validator("out")
+    @classmethod
+    def _place(cls, out: Path | None) -> Path | None:
+        return None if out is None else place_of(out)
 
     @field_validator("model", mode="before")
     @classmethod
