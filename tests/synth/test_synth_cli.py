@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import pytest
 from fleetlabel.engine.cli import synthesising
 from fleetlabel.engine.cli.app import main
 from fleetlabel.engine.ingest import open_sequence
-from fleetlabel.engine.synth import SynthConfig, write_drive
+from fleetlabel.engine.synth import SynthConfig, SyntheticDrive, parse_fault
 from fleetlabel.store import SequenceStore, describe
 
 TINY = ("--duration", 0.3, "--cameras", 1, "--size", "64x36", "--beams", 8, "--workers", 1)
@@ -149,7 +150,7 @@ def test_a_rig_folder_is_valid_and_ingests_to_what_is_streamed(
                 assert np.array_equal(getattr(here, columns)[name], values), (sensor.name, name)
     for store in (ingested, streamed):
         assert not store.sensor_table("front").missing()
-        assert store.label_versions() == ["ground_truth"]
+        assert store.label_versions() == ("ground_truth",)
     for path in (tmp_path / "drive.zarr", made / "streamed.zarr"):
         code, out, errors = fleetlabel("verify", path)
         assert code == 0, errors
@@ -159,8 +160,6 @@ def test_a_rig_folder_is_valid_and_ingests_to_what_is_streamed(
 
 @pytest.mark.slow
 def test_the_commands_drive_is_the_librarys(made: Path, tmp_path: Path) -> None:
-    from fleetlabel.engine.synth import SyntheticDrive, parse_fault
-
     config = SynthConfig(
         seed=3, duration_s=0.3, n_cameras=1, size_px=(64, 36), n_beams=8,
         faults=tuple(map(parse_fault, FAULTS[1::2])),
@@ -171,7 +170,8 @@ def test_the_commands_drive_is_the_librarys(made: Path, tmp_path: Path) -> None:
         here, there = rig.read_sensor(name, 0, 3)[0], drive.read_sensor(name, 0, 3)[0]
         for column, values in there.flat.items():
             assert np.array_equal(here.flat[column], values)
-    assert [fault["kind"] for fault in rig.info.source["injected"]] == ["lost-sweeps", "pose-jump"]
+    injected = rig.info.source["origin"]["injected"]
+    assert [fault["kind"] for fault in injected] == ["lost-sweeps", "pose-jump"]
 
 
 @pytest.mark.slow
@@ -184,19 +184,25 @@ def test_it_says_what_was_made_and_what_to_do_next(fleetlabel: Call, made: Path,
     assert code == 1
     assert "exists" in errors
     assert (made / "rig" / "rig.yaml").read_bytes() == before
-    for path, options in (("rig", ()), ("drive.zarr", ("--store",))):
-        out = tmp_path / path
-        code, said, errors = fleetlabel("synth", "-o", out, *TINY, *FAULTS, *options)
+    code, said, errors = fleetlabel("synth", "-o", tmp_path / "rig", *TINY, *FAULTS)
+    assert code == 0, errors
+    assert re.search(r"synth-0: 3 frames of 1 cameras in [\d.]+ s, [\d.]+ frames/s per camera", said)
+    assert "broken on purpose: lost-sweeps of lidar 0.5" in said
+    assert "broken on purpose: pose-jump 0.5" in said
+    assert "next: fleetlabel" in said
+
+
+@pytest.mark.slow
+def test_what_is_there_is_replaced_if_that_is_said(fleetlabel: Call, made: Path, tmp_path: Path) -> None:
+    for name, options in (("rig", ()), ("streamed.zarr", ("--store",))):
+        shutil.copytree(made / name, tmp_path / name)
+        code, _, errors = fleetlabel(
+            "synth", "-o", tmp_path / name, *TINY, *options, "--seed", 5, "--overwrite"
+        )
         assert code == 0, errors
-        assert re.search(r"synth-0: 3 frames of 1 cameras in [\d.]+ s, [\d.]+ frames/s per camera", said)
-        assert "broken on purpose: lost-sweeps of lidar 0.5" in said
-        assert "broken on purpose: pose-jump 0.5" in said
-        assert "next: fleetlabel" in said
-        code, _, errors = fleetlabel("synth", "-o", out, *TINY, *options, "--seed", 5, "--overwrite")
-        assert code == 0, errors
-        assert {entry.name for entry in tmp_path.iterdir()} <= {"rig", "drive.zarr"}, "no scratch is left"
+    assert {entry.name for entry in tmp_path.iterdir()} == {"rig", "streamed.zarr"}, "no scratch is left"
     assert open_sequence(tmp_path / "rig").info.name == "synth-5"
-    assert SequenceStore.open(tmp_path / "drive.zarr").info.name == "synth-5"
+    assert SequenceStore.open(tmp_path / "streamed.zarr").info.name == "synth-5"
 
 
 # --- stopped ----------------------------------------------------------------------------------------------------------
@@ -213,7 +219,7 @@ class _Stopping:
 
 @pytest.mark.slow
 def test_stopped_and_called_again(fleetlabel: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    long = (*TINY[:1], 1.7, *TINY[2:])  # three tasks a sensor
+    long = (*TINY[:1], 0.9, *TINY[2:])  # two tasks a sensor
     for path, options in ((tmp_path / "rig", ()), (tmp_path / "drive.zarr", ("--store",))):
         with monkeypatch.context() as patch:
             patch.setattr(synthesising, "part_bar", lambda *_: contextlib.nullcontext(_Stopping()))
@@ -225,7 +231,7 @@ def test_stopped_and_called_again(fleetlabel: Call, tmp_path: Path, monkeypatch:
             store = SequenceStore.open(path)
             gaps = [store.sensor_table(sensor.name).missing() for sensor in store.info.sensors]
             assert any(gaps), "it is known what is missing"
-            assert store.label_versions() == [], "truth comes last"
+            assert not store.label_versions(), "truth comes last"
             code, _, errors = fleetlabel("synth", "-o", path, *long, *options)
             assert (code, "exists" in errors) == (1, True), errors
             code, _, errors = fleetlabel("synth", "-o", path, *long, *options, "--overwrite")
@@ -233,9 +239,11 @@ def test_stopped_and_called_again(fleetlabel: Call, tmp_path: Path, monkeypatch:
             assert not list(tmp_path.iterdir()), "a folder is there when it is complete"
             code, _, errors = fleetlabel("synth", "-o", path, *long, *options)
         assert code == 0, errors
-    write_drive(SynthConfig(duration_s=1.7, n_cameras=1, size_px=(64, 36), n_beams=8), tmp_path / "again")
-    for file in ("poses.csv", "labels/boxes3d.csv", "lidar/lidar/000016.npy", "cameras/front/000016.jpg"):
-        assert (tmp_path / "again" / file).read_bytes() == (tmp_path / "rig" / file).read_bytes(), file
+    whole = SyntheticDrive(SynthConfig(duration_s=0.9, n_cameras=1, size_px=(64, 36), n_beams=8))
+    rig = open_sequence(tmp_path / "rig")
+    for name, column in (("front", "jpeg"), ("lidar", "points")):
+        here, there = (drive.read_sensor(name, 0, 9)[0].flat[column] for drive in (rig, whole))
+        assert np.array_equal(here, there)
     store = SequenceStore.open(tmp_path / "drive.zarr")
     assert not any(store.sensor_table(sensor.name).missing() for sensor in store.info.sensors)
 
