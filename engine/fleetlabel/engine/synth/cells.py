@@ -35,6 +35,14 @@ class Cells:
         first, rows = _fill(low, size, shape, box_low, box_high)
         return cls(low, size, shape, first, rows)
 
+    @classmethod
+    def around(cls, box_low: F64, box_high: F64, size: float) -> Cells:
+        """Cells that hold all of some upright boxes (K, 2) to (K, 2)."""
+        low, high = np.zeros(2), np.zeros(2)
+        if len(box_low):
+            low, high = box_low.min(axis=0), box_high.max(axis=0) + 1e-6
+        return cls.of_boxes(low, high, size, box_low, box_high)
+
 
 @kernel
 def cell_at(x: float, y: float, low: F64, size: float, shape: I64) -> int:
@@ -42,7 +50,7 @@ def cell_at(x: float, y: float, low: F64, size: float, shape: I64) -> int:
     i, j = np.floor((x - low[0]) / size), np.floor((y - low[1]) / size)
     if i < 0 or j < 0 or i >= shape[0] or j >= shape[1]:
         return -1
-    return int(i) * shape[1] + int(j)
+    return int(i) * int(shape[1]) + int(j)
 
 
 @kernel

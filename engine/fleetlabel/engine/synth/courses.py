@@ -107,6 +107,15 @@ class Planned:
         moving = columns(self.courses.at(time_s))
         return Places(*(np.concatenate(pair, axis=1) for pair in zip(still, moving, strict=True)))
 
+    def one(self, row: int, time_s: F64) -> Places:
+        """Places (T,) of one of the objects at times (T,)."""
+        n_still = self.still.s_m.size
+        if row < n_still:
+            return Places(*(np.full(time_s.shape, column[row]) for column in columns(self.still)))
+        chosen = slice(row - n_still, row - n_still + 1)
+        own = Courses(self.courses.phases[:, chosen], self.courses.start_m[chosen], self.courses.pose[chosen])
+        return Places(*(column[:, 0] for column in columns(own.at(time_s))))
+
 
 def merge(planned: Sequence[Planned]) -> Planned:
     """The objects of several places, with their courses side by side."""

@@ -19,6 +19,7 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 
 from fleetlabel.engine.synth.scene import Mesh, Scene
+from fleetlabel.engine.synth.sun_map import SunMap
 from fleetlabel.geometry.arrays import F32, F64, I32, U8, Bool
 from fleetlabel.geometry.compiled import kernel
 
@@ -81,10 +82,12 @@ class Scenery:
         anchor_m: (3,) whole metres; the caster's frame is the world less this, so that float32 is exact to a tenth of
             a millimetre anywhere.
         caster: of all blocks around.
+        sun_map: of their shadows, in the caster's frame.
     """
 
     anchor_m: F64
     caster: MeshCaster
+    sun_map: SunMap
 
 
 class Casters:
@@ -110,13 +113,13 @@ class Casters:
         meshes = [self._scene.block(number) for number in blocks]
         anchor: F64 = np.zeros(3)
         if not meshes:
-            return Scenery(anchor, MeshCaster(*_no_triangles()))
+            return self._scenery(anchor, MeshCaster(*_no_triangles()))
         # Of the first block, not of the place: the same blocks are the same structure wherever they are seen from.
         anchor[:2] = np.round(meshes[0].vertices_m[:, :2].mean(axis=0, dtype=np.float64))
         first = np.cumsum([0, *(len(mesh.vertices_m) for mesh in meshes[:-1])])
         vertices = np.concatenate([mesh.vertices_m for mesh in meshes]).astype(np.float64) - anchor
         triangles = np.concatenate([mesh.triangles + row for mesh, row in zip(meshes, first, strict=True)])
-        return Scenery(
+        return self._scenery(
             anchor,
             MeshCaster(
                 vertices.astype(np.float32),
@@ -125,6 +128,10 @@ class Casters:
                 np.concatenate([mesh.tint_rgb for mesh in meshes]),
             ),
         )
+
+    def _scenery(self, anchor_m: F64, caster: MeshCaster) -> Scenery:
+        sun = self._scene.light.sun_direction
+        return Scenery(anchor_m, caster, SunMap.of(caster.vertices_m, caster.triangles, sun))
 
 
 class _Recent(Generic[Value]):

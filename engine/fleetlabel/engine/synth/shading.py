@@ -11,18 +11,18 @@ from dataclasses import dataclass
 import numpy as np
 
 from fleetlabel.engine.synth.cells import Cells, cell_at
-from fleetlabel.engine.synth.raycast import Casters, enters
+from fleetlabel.engine.synth.raycast import Casters
 from fleetlabel.engine.synth.scene import TINTED, Light, Material
+from fleetlabel.engine.synth.shadows import in_shade_of_objects
 from fleetlabel.engine.synth.sight import SCENERY, SKY, Lens, Sight
+from fleetlabel.engine.synth.sun_map import in_shade
 from fleetlabel.engine.synth.textures import ALBEDO, GLOW, MIRROR, SHARPNESS, noise2, shade_of
-from fleetlabel.geometry import quaternion, se3
+from fleetlabel.geometry import quaternion
 from fleetlabel.geometry.arrays import F32, F64, I32, I64, U8, Bool
 from fleetlabel.geometry.compiled import kernel
 
 # Shadow rays start this far off the surface: further than float32 is wrong about where the surface is.
 _LIFT_M = 0.01
-_GROUP = 64
-_MARGIN_M = 1e-3
 _FAR_M = 70.0  # beyond it nobody sees that the ground is darker beside an object
 _DIMMED_M = 1.2  # beside an object
 _NO_SHADOWS = 0.03  # sun to sky; under it nobody sees a shadow
@@ -117,41 +117,26 @@ def _sunlit(sight: Sight, lens: Lens, light: Light, casters: Casters, surfaces: 
     rays = np.empty((lit.size, 6), dtype=np.float32)
     camera = sight.world_from_camera.copy()
     camera[:3, 3] -= sight.scenery.anchor_m
+    anchor, shades = sight.scenery.anchor_m, sight.scenery.sun_map
     n = _sun_rays(
         lens.directions, camera, sight.depth_m, sight.owner, sight.triangle, sight.scenery.caster.normal,
-        surfaces.first, surfaces.normal, surfaces.rotation, light.sun_direction, pixels, rays,
+        surfaces.first, surfaces.normal, surfaces.rotation, light.sun_direction,
+        shades.from_frame, shades.cells.low, shades.cells.size, shades.cells.shape, shades.cells.first,
+        shades.cells.rows, shades.edges, shades.height, pixels, rays,
     )  # fmt: skip
-    pixels, rays = pixels[:n], rays[:n]
-    clear = ~sight.scenery.caster.blocked(rays)
-    pixels, rays = pixels[clear], rays[clear]
-    _cast_by_objects(sight, light, casters, pixels, rays, lit)
+    shaded = in_shade_of_objects(rays[:n], sight.actors, casters, anchor, shades.from_frame)
+    lit.reshape(-1)[pixels[:n][~shaded]] = True
     return lit
-
-
-def _cast_by_objects(sight: Sight, light: Light, casters: Casters, pixels: I32, rays: F32, lit: Bool) -> None:
-    """Lights the pixels whose ray to the sun no object blocks."""
-    actors = sight.actors
-    clear = np.ones(len(rays), dtype=np.bool_)
-    center = actors.center_m - sight.scenery.anchor_m
-    half = 0.5 * actors.size_lwh_m + _MARGIN_M
-    near = _groups_near_shadow(rays, center, np.linalg.norm(half, axis=1), light.sun_direction)
-    object_from_anchor = se3.invert(se3.transform(quaternion.to_matrix(actors.q_wxyz), center))
-    for row in np.flatnonzero(near.any(axis=1)):
-        groups = np.flatnonzero(near[row])
-        chosen = np.empty(len(groups) * _GROUP, dtype=np.int64)
-        local = np.empty((len(chosen), 6), dtype=np.float32)
-        n = _rays_at_object(rays, groups, clear, object_from_anchor[row], half[row], chosen, local)
-        blocked = casters.mesh(actors.mesh[row]).blocked(local[:n])
-        clear[chosen[:n][blocked]] = False
-    lit.reshape(-1)[pixels[clear]] = True
 
 
 @kernel
 def _sun_rays(
     directions: F32, camera: F64, depth: F32, owner: I32, triangle: I32, scenery_normal: F32,
-    first: I64, normal: F32, rotation: F64, sun: F64, pixels: I32, rays: F32,
+    first: I64, normal: F32, rotation: F64, sun: F64,
+    from_frame: F64, low: F64, cell_m: float, shape: I64, first_row: I64, rows: I32, edges: F64, plane: F64,
+    pixels: I32, rays: F32,
 ) -> int:  # fmt: skip
-    """Rays from every surface that faces the sun towards it, in the scenery's frame."""
+    """Rays towards the sun from every surface that faces it and that no scenery shades, in the scenery's frame."""
     height, width = owner.shape
     n = 0
     for y in range(height):
@@ -176,62 +161,15 @@ def _sun_rays(
             if (nx * sun[0] + ny * sun[1] + nz * sun[2]) * lift <= 0:
                 continue
             t = depth[y, x]
+            px = camera[0, 3] + t * dx + lift * nx
+            py = camera[1, 3] + t * dy + lift * ny
+            pz = camera[2, 3] + t * dz + lift * nz
+            if in_shade(px, py, pz, from_frame, low, cell_m, shape, first_row, rows, edges, plane):
+                continue
             pixels[n] = y * width + x
-            rays[n, 0] = camera[0, 3] + t * dx + lift * nx
-            rays[n, 1] = camera[1, 3] + t * dy + lift * ny
-            rays[n, 2] = camera[2, 3] + t * dz + lift * nz
+            rays[n, 0], rays[n, 1], rays[n, 2] = px, py, pz
             rays[n, 3], rays[n, 4], rays[n, 5] = sun[0], sun[1], sun[2]
             n += 1
-    return n
-
-
-@kernel
-def _groups_near_shadow(rays: F32, center: F64, radius: F64, sun: F64) -> Bool:
-    """Which runs of rays (K, G) to the sun may meet which objects: a run's points lie in one ball."""
-    n, k = len(rays), len(center)
-    groups = (n + _GROUP - 1) // _GROUP
-    near = np.zeros((k, groups), dtype=np.bool_)
-    for group in range(groups):
-        low, high = np.full(3, np.inf), np.full(3, -np.inf)
-        for i in range(group * _GROUP, min(n, (group + 1) * _GROUP)):
-            for axis in range(3):
-                low[axis] = min(low[axis], rays[i, axis])
-                high[axis] = max(high[axis], rays[i, axis])
-        ball = 0.5 * np.sqrt((high[0] - low[0]) ** 2 + (high[1] - low[1]) ** 2 + (high[2] - low[2]) ** 2)
-        for row in range(k):
-            wx = center[row, 0] - 0.5 * (low[0] + high[0])
-            wy = center[row, 1] - 0.5 * (low[1] + high[1])
-            wz = center[row, 2] - 0.5 * (low[2] + high[2])
-            along = wx * sun[0] + wy * sun[1] + wz * sun[2]
-            reach = radius[row] + ball
-            off2 = wx * wx + wy * wy + wz * wz - along * along
-            near[row, group] = along > -reach and off2 < reach * reach
-    return near
-
-
-@kernel
-def _rays_at_object(
-    rays: F32, groups: I64, clear: Bool, object_from_anchor: F64, half: F64, chosen: I64, local: F32
-) -> int:
-    m = object_from_anchor
-    n = 0
-    for group in groups:
-        for i in range(group * _GROUP, min(len(rays), (group + 1) * _GROUP)):
-            if not clear[i]:
-                continue
-            x, y, z = rays[i, 0], rays[i, 1], rays[i, 2]
-            ox = m[0, 0] * x + m[0, 1] * y + m[0, 2] * z + m[0, 3]
-            oy = m[1, 0] * x + m[1, 1] * y + m[1, 2] * z + m[1, 3]
-            oz = m[2, 0] * x + m[2, 1] * y + m[2, 2] * z + m[2, 3]
-            x, y, z = rays[i, 3], rays[i, 4], rays[i, 5]
-            dx = m[0, 0] * x + m[0, 1] * y + m[0, 2] * z
-            dy = m[1, 0] * x + m[1, 1] * y + m[1, 2] * z
-            dz = m[2, 0] * x + m[2, 1] * y + m[2, 2] * z
-            if enters(ox, oy, oz, dx, dy, dz, half):
-                chosen[n] = i
-                local[n, 0], local[n, 1], local[n, 2] = ox, oy, oz
-                local[n, 3], local[n, 4], local[n, 5] = dx, dy, dz
-                n += 1
     return n
 
 

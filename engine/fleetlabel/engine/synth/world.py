@@ -111,9 +111,12 @@ class World:
             planned = plan(number // PER_PLACE)
             crowd = planned.crowd
             row = int(np.flatnonzero(crowd.object_id == object_id)[0])
-            places = Places(*(column[:, row] for column in columns(planned.at(time))))
+            places = planned.one(row, time)
         height = np.full(time.shape, 0.5 * crowd.size_lwh_m[row, 2])
-        return self._poses(places.s_m, places.d_m, places.yaw_rad, height)
+        where = np.stack([places.s_m, places.d_m, places.yaw_rad, height])
+        if len(time) and np.all(where == where[:, :1]):  # one pose for all times
+            return np.repeat(self._poses(*where[:, :1]), len(time), axis=0)
+        return self._poses(*where)
 
     def blocks_near(self, place_m: F64) -> tuple[int, ...]:
         """Blocks of scenery within range of a place (2 or 3,), sorted."""
@@ -176,7 +179,8 @@ class World:
 
     def _poses(self, s_m: F64, d_m: F64, yaw_rad: F64, z_m: F64) -> F64:
         frames = self._road.at(s_m)
-        place = np.concatenate([self._road.world(s_m, d_m), z_m[:, None]], axis=1)
+        left = np.stack([-np.sin(frames.heading_rad), np.cos(frames.heading_rad)], axis=-1)
+        place = np.concatenate([frames.xy_m + d_m[:, None] * left, z_m[:, None]], axis=1)
         rotation = quaternion.to_matrix(quaternion.from_yaw(frames.heading_rad + yaw_rad))
         return se3.transform(rotation, place)
 
