@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from fleetlabel.engine.fleet.catalogue import forget
 from fleetlabel.engine.fleet.stores import nobody_drives
 from fleetlabel.engine.pipeline.ledger import ledger_path
 from fleetlabel.labels.forgetting import Forgotten, condense_journal
@@ -101,6 +102,7 @@ def delete_drive(root: Path, *, who: str, why: str) -> Deletion:
         for entry in left:
             durable.take_away(entry) if entry.is_dir() else durable.remove_files([entry])
         durable.remove_files(beside)
+        forget(root.parent)
         return Deletion(root, tombstone, size - sum(file_sizes(root)), repeated=not (left or beside))
 
 
@@ -230,6 +232,7 @@ def _finish(store: SequenceStore, tombstone: Tombstone) -> Deletion:
     page = _page(store.root)
     if page is not None:
         durable.remove_files([page])
+    forget(store.root.parent)
     return Deletion(store.root, done, size - sum(file_sizes(store.root)))
 
 

@@ -108,7 +108,9 @@ def collect(store: SequenceStore, *, superseded: bool = False) -> list[Holding]:
         holdings = survey(store, superseded=superseded)
         for holding in _last_first(holding for holding in holdings if not holding.pinned_by):
             take_away(store.root / holding.path)
-        for stage in _stages(store):  # on object storage, what is taken away loses its document before the rest
+        for stage in _stages(
+            store
+        ):  # on object storage, what is taken away loses its document before the rest
             for name in subgroups(store.root / "runs" / stage):
                 if read_group(store.root / "runs" / stage / name) is None:
                     take_away(store.root / "runs" / stage / name)

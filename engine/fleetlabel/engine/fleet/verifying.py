@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from fleetlabel.engine.fleet.indexing import fingerprint
 from fleetlabel.engine.fleet.root import FleetRoot
 from fleetlabel.engine.fleet.sources import FOLDER
 from fleetlabel.engine.fleet.stores import find_stores, is_store
 from fleetlabel.engine.pipeline.ledger import ledger_path
-from fleetlabel.model.errors import FleetLabelError, StoreDeletedError
-from fleetlabel.store import SequenceStore, verify
+from fleetlabel.model.errors import FleetLabelError, StoreDeletedError, StoreError
+from fleetlabel.store import SequenceStore, durable, verify
 from fleetlabel.store.durable import PENDING
 from fleetlabel.store.hierarchy import strangers
+
+_NOTES = "verified.json"  # in a fleet's folder of state
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +35,7 @@ class Checked:
         problems: what is wrong, in words.
         deleted: by whom and why, if all that is left of the store is its tombstone.
         wall_s: how long it took.
+        fingerprint: of the store when the check began; see ``indexing``.
     """
 
     store: Path
@@ -37,10 +43,20 @@ class Checked:
     problems: tuple[str, ...]
     deleted: str | None = None
     wall_s: float = 0.0
+    fingerprint: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready."""
         return asdict(self) | {"store": str(self.store)}
+
+
+@dataclass(frozen=True, slots=True)
+class LastCheck:
+    """What is kept of a check: when it ended, how many problems it found, and the store's fingerprint then."""
+
+    at_ns: int
+    problems: int
+    fingerprint: str
 
 
 def check_store(path: Path, on_part: Callable[[int, int], None] | None = None) -> Checked:
@@ -49,7 +65,7 @@ def check_store(path: Path, on_part: Callable[[int, int], None] | None = None) -
     Args:
         on_part: called after each part with how many are done, and how many there are.
     """
-    began_s, parts = time.perf_counter(), 0
+    began_s, parts, stamp = time.perf_counter(), 0, fingerprint(path)
 
     def count(done: int, total: int) -> None:
         nonlocal parts
@@ -66,7 +82,7 @@ def check_store(path: Path, on_part: Callable[[int, int], None] | None = None) -
     except (FleetLabelError, OSError) as error:
         problems = [str(error)]
     wall_s = round(time.perf_counter() - began_s, 3)
-    return Checked(path, parts, tuple(problems), deleted, wall_s)
+    return Checked(path, parts, tuple(problems), deleted, wall_s, stamp)
 
 
 def check_fleet(path: Path, workers: int, on_store: Callable[[Checked], None] | None = None) -> list[Checked]:
@@ -88,8 +104,30 @@ def check_fleet(path: Path, workers: int, on_store: Callable[[Checked], None] | 
         done.append(one)
         if on_store:
             on_store(one)
+    _note(path, done)
     beside = _beside(path) if FleetRoot(path).exists() else ()
     return sorted(done, key=lambda one: one.store) + ([Checked(path, 0, beside)] if beside else [])
+
+
+def last_checks(path: Path) -> dict[str, LastCheck]:
+    """What the last checks of a fleet's stores said, by name."""
+    try:
+        listed = json.loads((FleetRoot(path).state / _NOTES).read_bytes())
+        return {name: LastCheck(**entry) for name, entry in listed.items()}
+    except (OSError, ValueError, TypeError, AttributeError):
+        return {}
+
+
+def _note(path: Path, done: Sequence[Checked]) -> None:
+    """Keeps what checks said, for the catalogue; not where nothing may be written."""
+    root = FleetRoot(path)
+    if not root.exists():
+        return
+    now = time.time_ns()
+    notes = {one.store.name: LastCheck(now, len(one.problems), one.fingerprint) for one in done}
+    listed = {name: asdict(one) for name, one in (last_checks(path) | notes).items()}
+    with suppress(StoreError):
+        durable.write_file(root.state / _NOTES, json.dumps(listed, indent=1).encode())
 
 
 _UNKNOWN = "FleetLabel did not put it there; move it away if nobody needs it here"
