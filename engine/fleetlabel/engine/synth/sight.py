@@ -38,9 +38,11 @@ class Lens:
     def of(cls, camera: CameraModel) -> Lens:
         """The rays of a camera."""
         height, width = camera.height_px, camera.width_px
-        v, u = np.mgrid[0:height, 0:width]
-        uv = np.stack([u.ravel(), v.ravel()], axis=1) + 0.5
-        directions = camera.unproject(uv).reshape(height, width, 3).astype(np.float32)
+        directions = np.empty((height, width, 3), dtype=np.float32)
+        for top in range(0, height, TILE):  # as much at once as the processor's cache holds
+            v, u = np.mgrid[top : min(top + TILE, height), 0:width]
+            rays = camera.unproject(np.stack([u.ravel(), v.ravel()], axis=1) + 0.5)
+            directions[top : top + TILE] = rays.reshape(-1, width, 3)
         return cls(directions, Grid.of(directions))
 
 
