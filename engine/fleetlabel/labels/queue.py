@@ -24,11 +24,20 @@ from fleetlabel.labels.base import BaseLabels
 from fleetlabel.labels.evidence import SIGNALS, Evidence, View
 from fleetlabel.labels.labels import Labels
 from fleetlabel.labels.objects import LabelObject
-from fleetlabel.labels.ranking import QueueConfig, after_a_look, after_looks, gains, votes_split
+from fleetlabel.labels.ranking import (
+    QueueConfig,
+    Reach,
+    after_a_look,
+    after_looks,
+    gains,
+    switch_likely,
+    votes_split,
+)
 
 _LEAST_DOUBT = 0.01  # of a box that is worth a look
 _TELLING = 0.4  # log odds from which on a signal is named
 _REASONS = 2  # signals that are named
+_SWITCH_ROWS = 3  # a look tells whether another object begins less than so many rows away
 _COLUMN = {name: column for column, name in enumerate(SIGNALS)}
 
 
@@ -84,27 +93,49 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class _Doubts:
+    """What may be wrong with one track; M rows.
+
+    Attributes:
+        wrong: (M,) how likely each box is in the wrong place, 0 where people looked.
+        switched: (M,) how likely another object begins with each.
+        class_wrong: how likely the class is wrong.
+    """
+
+    wrong: F64
+    switched: F64
+    class_wrong: float
+
+    def after_a_look(self, row: int, time_s: F64, reach: Reach) -> _Doubts:
+        """What is to be expected once somebody has looked at one box."""
+        near = np.abs(np.arange(len(self.switched)) - row) < _SWITCH_ROWS
+        return _Doubts(after_a_look(self.wrong, time_s, row, reach), np.where(near, 0.0, self.switched), 0.0)
+
+    @property
+    def any(self) -> F64:
+        """(M,) how likely a look at each box finds something to do; 0 where people looked."""
+        right = (1.0 - self.wrong) * (1.0 - self.switched) * (1.0 - self.class_wrong)
+        return np.where(self.wrong > 0.0, 1.0 - right, 0.0)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class _Track:
     """One object in one view; M rows by frame.
 
     Attributes:
-        source: (M,) row of the view's table that tells most about each, -1 none.
-        doubt: (M,) how likely each is wrong before anybody looked.
-        wrong: (M,) how likely each is wrong now; 0 where people looked.
-        class_wrong: how likely its class is.
-        class_reason: in words.
+        signals: (M, K) what speaks against each box.
+        now: doubts that are left.
+        looked_at: how many boxes people looked at.
+        dispute: about the class, in words.
     """
 
     camera: str
     frame: I64
     time_s: F64
-    source: I64
     signals: F64
-    doubt: F64
-    wrong: F64
+    now: _Doubts
     looked_at: int
-    class_wrong: float
-    class_reason: str
+    dispute: str
 
 
 class Queue:
@@ -129,6 +160,7 @@ class Queue:
         self.iou = iou
         self.config = config or QueueConfig()
         self._wanted = views
+        self._reach = self.config.reach_at(iou)
         self._begin(labels.base)
 
     # --- what people ask ----------------------------------------------------------------------------------------------
@@ -143,16 +175,16 @@ class Queue:
     def ranked(self) -> Iterator[Item]:
         """All items, best first, worked out as they are asked for."""
         self._follow()
-        state: dict[tuple[int, str], F64] = {}
-        heads = [(-track_best[0], key, track_best[1]) for key, track_best in self._best.items()]
+        left: dict[tuple[int, str], _Doubts] = {}
+        heads = [(-score, key, row) for key, (score, row) in self._best.items()]
         heapq.heapify(heads)
         while heads:
             negative, key, row = heapq.heappop(heads)
             track = self._tracks[key]
-            wrong = state.get(key, track.wrong)
-            yield self._item(key[0], track, wrong, row, -negative)
-            state[key] = after_a_look(wrong, track.time_s, row, self.config)
-            score, row = self._best_row(track, state[key], class_wrong=0.0)
+            doubts = left.get(key, track.now)
+            yield self._item(key[0], track, doubts, row, -negative)
+            left[key] = doubts.after_a_look(row, track.time_s, self._reach)
+            score, row = self._best_row(track, left[key])
             if score > 0.0:
                 heapq.heappush(heads, (-score, key, row))
 
@@ -161,7 +193,8 @@ class Queue:
         """How far the work is; see :class:`Progress`."""
         self._follow()
         boxes = sum(len(track.frame) for track in self._tracks.values())
-        wrong = float(sum(_with(track.wrong, track.class_wrong).sum() for track in self._tracks.values()))
+        expected = [_misplaced_or_misnamed(self._tracks[key].now) for key in sorted(self._tracks)]
+        wrong = float(sum(expected))
         share = wrong / boxes if boxes else 0.0
         return Progress(
             boxes,
@@ -218,22 +251,14 @@ class Queue:
         signals = view.signals(np.arange(len(table)), table.track_id)
         doubt = self._doubt(view, signals, table.class_id)
         time_s = (self._base.times(camera)[table.frame] - self._base.times("")[0]) * 1e-9
+        switched = switch_likely(signals[:, _COLUMN["switch"]])
         first = np.flatnonzero(np.diff(table.track_id, prepend=-1))
         for start, stop in zip(first.tolist(), [*first[1:].tolist(), len(table)], strict=True):
-            rows = np.arange(start, stop)
             own = slice(start, stop)
-            share, reason = self._class_doubt(view, rows)
+            share, dispute = self._class_doubt(view, np.arange(start, stop))
+            now = _Doubts(doubt[own], switched[own], share)
             self._tracks[int(table.track_id[start]), camera] = _Track(
-                camera,
-                table.frame[own],
-                time_s[own],
-                rows,
-                signals[own],
-                doubt[own],
-                doubt[own],
-                0,
-                share,
-                reason,
+                camera, table.frame[own], time_s[own], signals[own], now, 0, dispute
             )
 
     def _rank_one(self, object_id: int, camera: str, view: View) -> None:
@@ -250,29 +275,31 @@ class Queue:
             return
         rows = view.rows_of(item)
         frame = shown.frame.astype(np.int64)
-        signals, source = self._signals_at(view, rows, frame)
+        signals = self._signals_at(view, rows, frame)
         doubt = self._doubt(view, signals, shown.class_id.astype(np.int64))
         time_s = (self._base.times(camera)[frame] - self._base.times("")[0]) * 1e-9
         keys, accepted = np.isin(frame, item.keyframes(camera)), item.accepted.mask(frame)
-        wrong = after_looks(doubt, time_s, keys, accepted, self.config)
-        known = bool(item.classes or item.accepted or item.poses or item.boxes)
-        share, reason = (0.0, "") if known or not len(rows) else self._class_doubt(view, rows)
-        track = _Track(
-            camera, frame, time_s, source, signals, doubt, wrong, int((keys | accepted).sum()), share, reason
-        )
+        looked = keys | accepted
+        known = bool(item.classes or looked.any()) or not len(rows)
+        share, dispute = (0.0, "") if known else self._class_doubt(view, rows)
+        around = np.convolve(looked, np.ones(2 * _SWITCH_ROWS - 1), mode="same") > 0.5
+        switched = np.where(around, 0.0, switch_likely(signals[:, _COLUMN["switch"]]))
+        wrong = after_looks(doubt, time_s, keys, accepted, self._reach)
+        now = _Doubts(wrong, switched, share)
+        track = _Track(camera, frame, time_s, signals, now, int(looked.sum()), dispute)
         self._tracks[key] = track
         if not self._waits(object_id):
-            score, row = self._best_row(track, track.wrong, track.class_wrong)
+            score, row = self._best_row(track, now)
             if score > 0.0:
                 self._best[key] = (score, row)
 
-    def _signals_at(self, view: View, rows: I64, frame: I64) -> tuple[F64, I64]:
+    def _signals_at(self, view: View, rows: I64, frame: I64) -> F64:
         """Signals at frames of an object: those of the machine's box there, or of the nearest one as not seen."""
         unseen = [_COLUMN[name] for name in ("unseen", "sparse", "weak")]
         if not len(rows):
             signals = np.zeros((len(frame), len(SIGNALS)))
             signals[:, unseen] = 1.0
-            return signals, np.full(len(frame), -1)
+            return signals
         own = view.signals(rows, np.zeros(len(rows), dtype=np.int64))
         there = view.table.frame[rows]
         place = np.clip(np.searchsorted(there, frame), 0, len(there) - 1)
@@ -281,7 +308,7 @@ class Queue:
         signals = own[nearest]
         missing = there[nearest] != frame
         signals[np.ix_(missing, unseen[:1])] = 1.0
-        return signals, rows[nearest]
+        return signals
 
     def _doubt(self, view: View, signals: F64, class_id: I64) -> F64:
         model = self.config.flat if view.camera else self.config.solid
@@ -307,37 +334,37 @@ class Queue:
         tracks = [self._tracks[key] for key in keys]
         counts = np.array([len(track.frame) for track in tracks])
         group, ends = np.repeat(np.arange(len(tracks)), counts), np.cumsum(counts)
-        wrong, time_s = np.concatenate([t.wrong for t in tracks]), np.concatenate([t.time_s for t in tracks])
-        of_class = np.repeat([t.class_wrong for t in tracks], counts)
-        score = self._scores(
-            gains(wrong, time_s, group, self.config), wrong, of_class, np.repeat(counts, counts)
-        )
+        wrong = np.concatenate([track.now.wrong for track in tracks])
+        time_s = np.concatenate([track.time_s for track in tracks])
+        gain = gains(wrong, time_s, group, self._reach)
         best = {}
-        for key, start, stop in zip(keys, (ends - counts).tolist(), ends.tolist(), strict=True):
-            row = int(score[start:stop].argmax())
-            if score[start + row] > 0.0:
-                best[key] = (float(score[start + row]), row)
+        for key, track, start, stop in zip(
+            keys, tracks, (ends - counts).tolist(), ends.tolist(), strict=True
+        ):
+            score = self._scores(gain[start:stop], track.now)
+            row = int(score.argmax())
+            if score[row] > 0.0:
+                best[key] = (float(score[row]), row)
         return best
 
-    def _best_row(self, track: _Track, wrong: F64, class_wrong: float) -> tuple[float, int]:
-        group = np.zeros(len(wrong), dtype=np.int64)
-        gain = gains(wrong, track.time_s, group, self.config)
-        score = self._scores(gain, wrong, class_wrong, len(wrong))
+    def _best_row(self, track: _Track, doubts: _Doubts) -> tuple[float, int]:
+        group = np.zeros(len(doubts.wrong), dtype=np.int64)
+        score = self._scores(gains(doubts.wrong, track.time_s, group, self._reach), doubts)
         row = int(score.argmax())
         return float(score[row]), row
 
-    def _scores(self, gain: F64, wrong: F64, class_wrong: F64 | float, boxes: I64 | int) -> F64:
-        """(M,) boxes mended per second; 0 where a look is worth nothing."""
-        either = _with(wrong, class_wrong)
-        score: F64 = (gain + class_wrong * boxes) / self._seconds(either)
-        return np.where((wrong > 0.0) & (either >= _LEAST_DOUBT), score, 0.0)
+    def _scores(self, gain: F64, doubts: _Doubts) -> F64:
+        """(M,) boxes mended per second; 0 where a look is worth nothing. A switch spoils all boxes from there on."""
+        n, found = len(gain), doubts.any
+        gain = gain + doubts.class_wrong * n + doubts.switched * np.arange(n, 0, -1)
+        return np.where(found >= _LEAST_DOUBT, gain / self._seconds(found), 0.0)
 
-    def _seconds(self, wrong: F64) -> F64:
-        return self.config.look_s + wrong * self.config.drag_s
+    def _seconds(self, found: F64) -> F64:
+        return self.config.look_s + found * self.config.drag_s
 
-    def _item(self, object_id: int, track: _Track, wrong: F64, row: int, score: float) -> Item:
-        either = float(_with(wrong, track.class_wrong if wrong is track.wrong else 0.0)[row])
-        seconds = float(self._seconds(np.array(either)))
+    def _item(self, object_id: int, track: _Track, doubts: _Doubts, row: int, score: float) -> Item:
+        found = doubts.any[row]
+        seconds = float(self._seconds(found))
         return Item(
             sequence=self._base.store.info.name,
             object_id=object_id,
@@ -346,19 +373,21 @@ class Queue:
             score=score,
             fixes=score * seconds,
             seconds=seconds,
-            wrong=either,
-            reason=self._reason(track, row),
+            wrong=float(found),
+            reason=self._reason(track, doubts, row),
         )
 
-    def _reason(self, track: _Track, row: int) -> str:
+    def _reason(self, track: _Track, doubts: _Doubts, row: int) -> str:
         """The signals that speak most against a box, in words."""
         model = self.config.flat if track.camera else self.config.solid
         added = model.contributions(track.signals[row : row + 1])[0]
         names = list(SIGNALS)
         telling = [k for k in np.argsort(-added, kind="stable").tolist() if added[k] >= _TELLING][:_REASONS]
         words = [SIGNALS[names[k]] for k in telling]
-        if track.class_wrong > track.wrong[row]:
-            words.insert(0, track.class_reason)
+        if doubts.class_wrong > doubts.wrong[row]:
+            words.insert(0, track.dispute)
+        if doubts.switched[row] > doubts.wrong[row]:
+            words.insert(0, SIGNALS["switch"])
         return "; ".join(words) or "nothing in particular: a check"
 
     def _waits(self, object_id: int) -> bool:
@@ -382,7 +411,7 @@ def ranked_together(queues: Sequence[Queue]) -> Iterator[tuple[Queue, Item]]:
             heapq.heappush(heads, (-following.score, place, following, stream))
 
 
-def _with(wrong: F64, class_wrong: F64 | float) -> F64:
-    """How likely a box is wrong in place or class; what people looked at is not."""
-    either: F64 = np.where(wrong > 0.0, 1.0 - (1.0 - wrong) * (1.0 - class_wrong), 0.0)
-    return either
+def _misplaced_or_misnamed(doubts: _Doubts) -> float:
+    """Boxes of a track that are expected to be in the wrong place or of the wrong class."""
+    either = 1.0 - (1.0 - doubts.wrong) * (1.0 - doubts.class_wrong)
+    return float(either[doubts.wrong > 0.0].sum())

@@ -18,6 +18,7 @@ from fleetlabel.labels.evidence import SIGNALS
 
 IOUS = (0.7, 0.8, 0.9)  # overlaps with the truth that offsets are given for
 PEOPLE = frozenset({"pedestrian", "animal", "bicycle", "motorcycle"})  # small things
+_SWITCH = (0.15, 0.5)  # signal from which on a switch of identities is suspected, and is as good as sure
 _WINDOW = 48  # rows on each side that a correction can reach
 
 
@@ -45,12 +46,11 @@ class Doubt:
         return signals * weights
 
 
-# Fitted by benchmarks/queue_ranking.py on half of the KITTI dev sequences. What KITTI cannot show is set by hand:
-# lidar points, and switches of identity, of which its tracks have next to none.
+# Fitted by benchmarks/queue_ranking.py on half of KITTI's dev sequences, but for lidar points, which they do not have.
 SOLID = Doubt(
     weights=MappingProxyType({
         "unseen": 0.3, "weak": 2.1, "scattered": 2.83, "resized": 0.38, "rough": 0.42, "sparse": 1.7, "border": 0.92,
-        "short": 0.35, "mismatch": 1.13, "alone": 1.11, "far": 0.11, "switch": 2.0, "few_points": 1.0,
+        "short": 0.35, "mismatch": 1.13, "alone": 1.11, "far": 0.11, "few_points": 1.0,
     }),
     vehicles=(-2.75, -0.94, 2.09),
     people=(-0.21, 4.0, 6.0),
@@ -58,11 +58,39 @@ SOLID = Doubt(
 FLAT = Doubt(
     weights=MappingProxyType({
         "unseen": 1.16, "weak": 2.23, "scattered": 0.58, "resized": 0.91, "rough": 0.6, "sparse": 2.06, "border": 1.07,
-        "short": 0.23, "mismatch": 1.51, "alone": 0.4, "crowded": 1.54, "far": 0.17, "switch": 2.0,
+        "short": 0.23, "mismatch": 1.51, "alone": 0.4, "crowded": 1.54, "far": 0.17,
     }),
     vehicles=(-4.46, -3.54, -1.1),
     people=(-2.69, -1.55, 0.55),
 )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reach:
+    """How far a look and a correction reach along a track; times are those after which something is down to 1/e.
+
+    Attributes:
+        together: share of ``rho`` that fades with ``together_s``; the rest is gone within a few frames, ``alone_s``.
+        mended_s: of the share of wrong boxes that a keyframe mends; ``mended_always`` is what it ends at.
+        harmed: share of right boxes around a keyframe that it makes wrong.
+    """
+
+    together: float = 0.8
+    together_s: float = 2.1
+    alone_s: float = 0.12
+    mended_s: float = 0.9
+    mended_always: float = 0.3
+    harmed: float = 0.05
+
+    def rho(self, apart_s: F64) -> F64:
+        """How much boxes of a track that are some time apart hang together."""
+        lasting = self.together * np.exp(-apart_s / self.together_s)
+        rho: F64 = lasting + (1.0 - self.together) * np.exp(-apart_s / self.alone_s)
+        return rho
+
+    def mended(self, apart_s: F64) -> F64:
+        """Share of wrong boxes that a keyframe so far away mends."""
+        return self.mended_always + (1.0 - self.mended_always) * np.exp(-apart_s / self.mended_s)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,61 +99,59 @@ class QueueConfig:
 
     Attributes:
         solid, flat: models of doubt for cuboids and for boxes in pictures.
-        together_s: time after which ``rho`` is down to 1/e.
-        mended_s: the same for the share of wrong boxes that a keyframe mends; ``mended_always`` is what it ends at.
-        harmed: share of right boxes around a keyframe that it makes wrong.
+        reach: for each of :data:`IOUS`; what holds at the next one below an overlap is taken.
         look_s, drag_s: how long people take to look at a box, and to set it right.
         bad_share: expected share of wrong boxes at which there is no more to do.
     """
 
     solid: Doubt = field(default=SOLID)
     flat: Doubt = field(default=FLAT)
-    together_s: float = 1.6
-    mended_s: float = 0.9
-    mended_always: float = 0.3
-    harmed: float = 0.05
+    reach: tuple[Reach, Reach, Reach] = (Reach(), Reach(), Reach(mended_s=0.25, mended_always=0.22))
     look_s: float = 1.2
     drag_s: float = 2.5
-    bad_share: float = 0.03
+    bad_share: float = 0.04
 
-    def together(self, apart_s: F64) -> F64:
-        """``rho`` of boxes of a track that are some time apart."""
-        return np.exp(-apart_s / self.together_s)
-
-    def mended(self, apart_s: F64) -> F64:
-        """Share of wrong boxes that a keyframe so far away mends."""
-        return self.mended_always + (1.0 - self.mended_always) * np.exp(-apart_s / self.mended_s)
+    def reach_at(self, iou: float) -> Reach:
+        """What holds for boxes that are wrong below an overlap."""
+        return self.reach[max(int(np.searchsorted(IOUS, iou + 1e-9)) - 1, 0)]
 
 
-def after_looks(p: F64, time_s: F64, keyframes: Bool, accepted: Bool, config: QueueConfig) -> F64:
+def after_looks(p: F64, time_s: F64, keyframes: Bool, accepted: Bool, reach: Reach) -> F64:
     """How likely boxes of one track are wrong after people looked at some of them; those are right.
+
+    What the nearest look before a box says of it, and the nearest after it, counts; the better of both is taken.
 
     Args:
         p: (M,) how likely each was wrong before.
-        keyframes, accepted: (M,) boxes that people set, or found good. Of a range that was accepted, its ends tell.
+        keyframes, accepted: (M,) boxes that people set, or found good.
     """
-    p = p.copy()
-    for row in np.flatnonzero(keyframes).tolist():
-        p = _if_wrong(p, time_s, row, config)
-    edge = np.diff(np.concatenate([[False], accepted, [False]]).astype(np.int8))
-    ends = np.concatenate([np.flatnonzero(edge == 1), np.flatnonzero(edge == -1) - 1])
-    for row in np.unique(ends).tolist():
-        p = _if_right(p, time_s, row, config)
-    p[keyframes | accepted] = 0.0
-    return p
+    looks = np.flatnonzero(keyframes | accepted)
+    if not len(looks):
+        return p
+    place = np.searchsorted(looks, np.arange(len(p)), side="right")
+    after = np.full(len(p), np.inf)
+    for side in (place - 1, place):
+        there = (side >= 0) & (side < len(looks))
+        row = looks[np.clip(side, 0, len(looks) - 1)]
+        apart = np.abs(time_s - time_s[row])
+        told = np.where(
+            keyframes[row], _if_wrong(p, p[row], apart, reach), _if_right(p, p[row], apart, reach)
+        )
+        after = np.where(there, np.minimum(after, told), after)
+    after[looks] = 0.0
+    return after
 
 
-def after_a_look(p: F64, time_s: F64, row: int, config: QueueConfig) -> F64:
+def after_a_look(p: F64, time_s: F64, row: int, reach: Reach) -> F64:
     """What is to be expected of a track once somebody has looked at one box, and set it right if it was wrong."""
-    wrong = p[row]
-    expected: F64 = wrong * _if_wrong(p, time_s, row, config) + (1.0 - wrong) * _if_right(
-        p, time_s, row, config
-    )
+    wrong, apart = p[row], np.abs(time_s - time_s[row])
+    told = wrong * _if_wrong(p, wrong, apart, reach) + (1.0 - wrong) * _if_right(p, wrong, apart, reach)
+    expected: F64 = np.where(p > 0.0, told, 0.0)
     expected[row] = 0.0
     return expected
 
 
-def gains(p: F64, time_s: F64, group: AnyArray, config: QueueConfig) -> F64:
+def gains(p: F64, time_s: F64, group: AnyArray, reach: Reach) -> F64:
     """(M,) how many wrong boxes a look at each box would mend, itself among them.
 
     Args:
@@ -138,35 +164,31 @@ def gains(p: F64, time_s: F64, group: AnyArray, config: QueueConfig) -> F64:
         if not same.any():
             break
         apart = time_s[two] - time_s[one]
-        both = np.where(same, _both(p[one], p[two], config.together(apart)), 0.0)
-        mended = config.mended(apart) * both
-        gain[one] += mended - config.harmed * np.where(same, p[one] - both, 0.0)
-        gain[two] += mended - config.harmed * np.where(same, p[two] - both, 0.0)
+        both = np.where(same, _both(p[one], p[two], reach.rho(apart)), 0.0)
+        mended = reach.mended(apart) * both
+        gain[one] += mended - reach.harmed * np.where(same, p[one] - both, 0.0)
+        gain[two] += mended - reach.harmed * np.where(same, p[two] - both, 0.0)
     return np.maximum(gain, p)
 
 
-def _both(p: F64, q: F64 | float, rho: F64) -> F64:
+def _both(p: F64, q: F64, rho: F64) -> F64:
     """How likely two boxes of a track are both wrong."""
     both: F64 = rho * np.minimum(p, q) + (1.0 - rho) * p * q
     return both
 
 
-def _if_wrong(p: F64, time_s: F64, row: int, config: QueueConfig) -> F64:
-    """After one box was found wrong and set right."""
-    apart = np.abs(time_s - time_s[row])
-    wrong = np.clip(_both(p, p[row], config.together(apart)) / max(p[row], 1e-9), 0.0, 1.0)
-    mended = config.mended(apart)
-    near = np.exp(-apart / config.together_s)
-    after: F64 = wrong * (1.0 - mended) + (1.0 - wrong) * config.harmed * near
-    after[row] = 0.0
+def _if_wrong(p: F64, looked: F64, apart_s: F64, reach: Reach) -> F64:
+    """Boxes of which another one, that was likely wrong by ``looked``, was found wrong and set right."""
+    rho = reach.rho(apart_s)
+    wrong = np.clip(_both(p, looked, rho) / np.maximum(looked, 1e-9), 0.0, 1.0)
+    after: F64 = wrong * (1.0 - reach.mended(apart_s)) + (1.0 - wrong) * reach.harmed * rho
     return after
 
 
-def _if_right(p: F64, time_s: F64, row: int, config: QueueConfig) -> F64:
-    """After one box was found right."""
-    rho = config.together(np.abs(time_s - time_s[row]))
-    after: F64 = np.clip((p - _both(p, p[row], rho)) / max(1.0 - p[row], 1e-9), 0.0, 1.0)
-    after[row] = 0.0
+def _if_right(p: F64, looked: F64, apart_s: F64, reach: Reach) -> F64:
+    """Boxes of which another one, that was likely wrong by ``looked``, was found right."""
+    both = _both(p, looked, reach.rho(apart_s))
+    after: F64 = np.clip((p - both) / np.maximum(1.0 - looked, 1e-9), 0.0, 1.0)
     return after
 
 
@@ -182,3 +204,12 @@ def votes_split(vote: I64, class_id: int) -> tuple[float, int]:
     rival = int(others.argmax())
     share = others[rival] ** 2 / (others[rival] ** 2 + own**2)
     return float(share), rival + (rival >= class_id)
+
+
+def switch_likely(signal: F64) -> F64:
+    """(M,) how likely each box begins another object, by the signal of that name.
+
+    Set by hand, above what next to no box of KITTI's tracks reaches: they have no switches to fit it on.
+    """
+    low, high = _SWITCH
+    return np.asarray(0.9 * np.clip((signal - low) / (high - low), 0.0, 1.0))
