@@ -49,7 +49,8 @@ def write_errors(path: Path) -> Iterator[None]:
         number, reason = _os_error(error)
         if number is None and not isinstance(error, OSError):
             raise
-        raise StoreWriteError(f"cannot write {path}: {_ADVICE.get(number or 0, reason)}") from error
+        cause = error if isinstance(error, OSError) else OSError(number, reason)
+        raise StoreWriteError(f"cannot write {path}: {_ADVICE.get(number or 0, reason)}") from cause
 
 
 @contextmanager
