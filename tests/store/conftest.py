@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import http.client
 import multiprocessing
+import secrets
+import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -12,7 +16,9 @@ from pathlib import Path
 import pytest
 
 from fleetlabel.store import SequenceStore
+from fleetlabel.store.object_path import place_of
 from store.drives import drive
+from store.faulty_proxy import FaultyProxy
 
 MakeStore = Callable[..., AbstractContextManager[SequenceStore]]
 
@@ -47,3 +53,45 @@ def processes() -> ForkServerContext:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["store.drives"])
     return context
+
+
+@pytest.fixture(scope="session")
+def s3_port() -> Iterator[int]:
+    """Port of a process that speaks S3."""
+    server = subprocess.Popen(
+        [sys.executable, str(Path(__file__).with_name("s3_server.py"))], stdout=subprocess.PIPE
+    )
+    assert server.stdout is not None
+    yield int(server.stdout.readline())
+    server.kill()
+    server.wait()
+
+
+@pytest.fixture
+def bucket(s3_port: int, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A new bucket, with the environment that reaches it."""
+    use_s3(monkeypatch, f"http://127.0.0.1:{s3_port}")
+    name = f"bucket-{secrets.token_hex(6)}"
+    signed = (
+        "AWS4-HMAC-SHA256 Credential=me/20260101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=0"
+    )
+    made = http.client.HTTPConnection("127.0.0.1", s3_port)
+    made.request("PUT", f"/{name}", headers={"Authorization": signed})
+    assert made.getresponse().status == 200
+    return place_of(f"s3://{name}")
+
+
+@pytest.fixture
+def proxy(s3_port: int, bucket: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultyProxy]:
+    """A proxy that the bucket is reached through; without faults until a test asks for some."""
+    made = FaultyProxy(s3_port)
+    use_s3(monkeypatch, made.url)
+    yield made
+    made.close()
+
+
+def use_s3(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    """Sets the environment that standard tools know."""
+    for name, value in (("ENDPOINT_URL", url), ("ACCESS_KEY_ID", "me"), ("SECRET_ACCESS_KEY", "secret")):
+        monkeypatch.setenv(f"AWS_{name}", value)
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")

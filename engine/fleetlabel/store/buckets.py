@@ -13,19 +13,22 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from fleetlabel.model.errors import StoreError, StoreWriteError
 
 if TYPE_CHECKING:
     from obstore import PutMode
     from obstore.store import ObjectStore
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 _PATIENCE_S, _RETRIES, _TIMEOUT_S = 120, 12, 60
 _FIRST_PATIENCE_S, _FIRST_RETRIES, _FIRST_TIMEOUT_S = 6, 5, 3
@@ -101,14 +104,18 @@ def put_if(bucket: str, key: str, content: bytes, version: str | None) -> bool:
 
 def put_all(bucket: str, files: Mapping[str, Path]) -> None:
     """Writes files as objects by key, many at once."""
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
-        list(pool.map(lambda item: put(bucket, *item), files.items()))
+    at_once(lambda item: put(bucket, *item), files.items())
 
 
-def get_all(bucket: str, keys: Iterable[str]) -> Iterator[bytes]:
-    """Contents of objects in order, many at once."""
+def get_all(bucket: str, keys: Iterable[str]) -> list[bytes]:
+    """Contents of objects, in order."""
+    return at_once(lambda key: get(bucket, key)[0], keys)
+
+
+def at_once(work: Callable[[T], R], items: Iterable[T]) -> list[R]:
+    """What work gives for each item, in order, done many at once: most of it is waiting."""
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        yield from pool.map(lambda key: get(bucket, key)[0], keys)
+        return list(pool.map(work, items))
 
 
 def size(bucket: str, key: str) -> int | None:

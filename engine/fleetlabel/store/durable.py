@@ -206,9 +206,11 @@ def tree_digest(folder: Path, but: str) -> str:
     if isinstance(folder, ObjectPath):
         keys = [key for key, _, _ in buckets.below(folder.bucket, folder.key)]
         keys = [key for key in keys if "/." not in key[len(folder.key) :] and key != f"{folder.key}/{but}"]
-        for key, content in zip(keys, buckets.get_all(folder.bucket, keys), strict=True):
-            relative = key[len(folder.key) + 1 :]
-            digest.update(f"{relative}\0".encode() + hashlib.sha256(content).digest())
+        digests = buckets.at_once(
+            lambda key: hashlib.sha256(buckets.get(folder.bucket, key)[0]).digest(), keys
+        )
+        for key, one in zip(keys, digests, strict=True):
+            digest.update(f"{key[len(folder.key) + 1 :]}\0".encode() + one)
         return digest.hexdigest()
     files = [Path(path, name) for path, _, names in os.walk(folder) for name in names if name[0] != "."]
     for relative, file in sorted((file.relative_to(folder).as_posix(), file) for file in files):

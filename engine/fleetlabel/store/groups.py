@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from fleetlabel.model.errors import CorruptStoreError, StoreError
-from fleetlabel.store import durable
+from fleetlabel.store import buckets, durable
+from fleetlabel.store.object_path import ObjectPath
 
 DOCUMENT = "zarr.json"
 _KEY, _SEAL = "fleetlabel", "fleetlabel_sha256"
@@ -52,6 +53,8 @@ def read_group(folder: Path) -> dict[str, Any] | None:
 
 def subgroups(folder: Path) -> list[str]:
     """Names of the folders in a folder that may not be there; scratch is none of them."""
+    if isinstance(folder, ObjectPath):
+        return buckets.entries(folder.bucket, folder.key)[0]
     entries = folder.iterdir() if folder.exists() else ()
     return sorted(e.name for e in entries if e.is_dir() and not e.name.startswith(durable.PENDING))
 

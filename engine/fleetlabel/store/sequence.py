@@ -30,7 +30,7 @@ from fleetlabel.store import buckets, durable
 from fleetlabel.store.boxes import B, boxes_of, part_of
 from fleetlabel.store.commits import commits_of
 from fleetlabel.store.durable import LOCK
-from fleetlabel.store.groups import DOCUMENT, canonical_json, document, read_group, subgroups, write_group
+from fleetlabel.store.groups import DOCUMENT, canonical_json, read_group, subgroups, write_group
 from fleetlabel.store.hierarchy import INDEX, JOURNAL, add_group, is_table, strangers, walk_groups
 from fleetlabel.store.info import SequenceInfo
 from fleetlabel.store.journal import Journal, JournalFile
@@ -55,6 +55,7 @@ from fleetlabel.store.versions import (
 SCHEMA_VERSION = 1
 GROUND_TRUTH = "ground_truth"
 _GROUPS = ("calibration", "sensors", "runs", "labels")
+_CREATION_S = 30.0  # until another process has made a store
 _FINISHED = "created_ns"  # a label version is finished once its group has it
 
 
@@ -96,23 +97,24 @@ class SequenceStore:
 
     @classmethod
     def _create_objects(cls, root: ObjectPath, info: SequenceInfo) -> SequenceStore:
-        """Makes a store on object storage: it exists once its root does, which only one process can make.
+        """Makes a store on object storage: it exists once its root's document does, which is put last.
 
         What a process left that died at it is gone on with if it was made from the same sequence.
         """
-        head = _write_description(root, info)
-        frames = Table(root, "frames").read().samples["timestamp_ns"]
-        ego = Table(root, "ego").read().samples
-        if not (
-            np.array_equal(frames, info.frame_timestamp_ns)
-            and np.array_equal(ego["timestamp_ns"], info.trajectory.timestamp_ns)
-            and np.array_equal(ego["world_from_ego"], info.trajectory.world_from_ego)
-        ):
-            raise StoreExistsError(
-                f"{root} holds what is left of a store of another drive; delete it, or choose another --out"
-            )
-        if not durable.create_file(root / DOCUMENT, document(head)):
+        with Lease(root / LOCK, _CREATION_S):
             _refuse_existing(root)
+            head = _write_description(root, info)
+            frames = Table(root, "frames").read().samples["timestamp_ns"]
+            ego = Table(root, "ego").read().samples
+            if not (
+                np.array_equal(frames, info.frame_timestamp_ns)
+                and np.array_equal(ego["timestamp_ns"], info.trajectory.timestamp_ns)
+                and np.array_equal(ego["world_from_ego"], info.trajectory.world_from_ego)
+            ):
+                raise StoreExistsError(
+                    f"{root} holds what is left of a store of another drive; delete it, or choose another --out"
+                )
+            write_group(root, head)
         return cls.open(root)
 
     @classmethod
@@ -543,7 +545,7 @@ def _refuse_existing(root: Path) -> bool:
     if isinstance(root, ObjectPath):
         # A writer that died may have left a store without its root, which is gone on with.
         folders, objects = buckets.entries(root.bucket, root.key)
-        there = bool(objects or set(folders) - {*_GROUPS, "frames", "ego"})
+        there = bool(objects or set(folders) - {*_GROUPS, "frames", "ego", LOCK})
     else:
         there = root.exists() or root.is_symlink()
     if there:

@@ -23,7 +23,7 @@ import zarr
 
 from fleetlabel.geometry.arrays import AnyArray
 from fleetlabel.model.errors import CorruptStoreError, StoreError, StoreNotFoundError
-from fleetlabel.store import durable
+from fleetlabel.store import buckets, durable
 from fleetlabel.store.arrays import open_arrays, read_arrays, write_arrays
 from fleetlabel.store.commits import commits_of
 from fleetlabel.store.groups import DOCUMENT, document, read_group, write_group
@@ -105,6 +105,9 @@ class Table:
         self._root = root
         self._folder = root / path
         self._commits = commits_of(self._folder)
+        self._records: dict[
+            Path, CommitRecord
+        ] = {}  # of parts on object storage, where a folder is never used again
         declared = _declaration(self._folder)
         if declared is None:
             raise StoreNotFoundError(f"{root} has no table {path}; `fleetlabel info` lists what it has")
@@ -133,7 +136,10 @@ class Table:
 
     def records(self) -> list[CommitRecord]:
         """Records of all committed parts, by start."""
-        return [self.record(start, stop) for start, stop in self.ranges()]
+        ranges = self.ranges()
+        if isinstance(self._folder, ObjectPath):
+            return buckets.at_once(lambda part: self.record(*part), ranges)
+        return [self.record(start, stop) for start, stop in ranges]
 
     def ranges(self) -> list[tuple[int, int]]:
         """Samples of all committed parts, ascending."""
@@ -286,6 +292,8 @@ class Table:
             CorruptStoreError: there is none, or it is damaged, or it is another part's.
         """
         folder = self.part_folder(start, stop)
+        if folder in self._records:
+            return self._records[folder]
         try:
             raw = read_group(folder) or {}
             raw["quarantined"] = tuple(Quarantined(**entry) for entry in raw["quarantined"])
@@ -300,6 +308,8 @@ class Table:
                 f"{folder} holds samples {record.start}..{record.stop} of {record.table}; "
                 "delete the folder and resume, or move it where it belongs"
             )
+        if isinstance(folder, ObjectPath):
+            self._records[folder] = record
         return record
 
     def _without_deleted(

@@ -12,7 +12,6 @@ import secrets
 import shutil
 import tempfile
 import time
-from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
@@ -22,7 +21,6 @@ from fleetlabel.store.object_path import ObjectPath
 
 _KEPT_BYTES = 50 * 2**30
 _IN_USE_S = 3600.0
-_AT_ONCE = 16
 
 
 @lru_cache(maxsize=32)
@@ -74,8 +72,7 @@ def _download(source: ObjectPath, keys: list[str], folder: Path) -> None:
 
     with durable.write_errors(folder):
         try:
-            with ThreadPoolExecutor(_AT_ONCE) as pool:
-                list(pool.map(fetch, keys))
+            buckets.at_once(fetch, keys)
             if not folder.exists():
                 partial.rename(folder)
         except OSError:
