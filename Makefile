@@ -12,7 +12,7 @@ help:
 	@echo "make demo     a synthetic drive, labelled and measured, in demo/"
 	@echo "make run DRIVE=... MODEL=... [OUT=drive.zarr] [ARGS='--tiles 3x2']   label a drive"
 	@echo "make test     all tests               make quick    the fast ones"
-	@echo "make soak     editors killed 200 times"
+	@echo "make soak     editors, workers, schedulers and drivers killed 200 times; a fleet of 200 logs"
 	@echo "make check    style, types, layers    make format   mend the style"
 	@echo "make proto    generate code           make setup    install only"
 	@echo "make clean    remove what make made"
@@ -42,9 +42,11 @@ test: $(STAMP)
 quick: $(STAMP)
 	@$(PYTEST) -m "not slow" $(ARGS)
 
-# Editors that are killed at 200 random moments, on a disk that is really waited for.
+# Editors, and a fleet's processes, that are killed at 200 random moments, on a disk that is really waited for; and a
+# fleet of 200 logs, some of which are poisoned.
 soak: $(STAMP)
-	@FLEETLABEL_SOAK_KILLS=200 FLEETLABEL_SYNC=1 $(BIN)/pytest -q tests/labels/test_killed_editors.py $(ARGS)
+	@FLEETLABEL_SOAK_KILLS=200 FLEETLABEL_SOAK_LOGS=200 FLEETLABEL_SYNC=1 $(BIN)/pytest -q \
+		tests/labels/test_killed_editors.py tests/cluster/test_chaos.py tests/cluster/test_poisoned.py $(ARGS)
 
 check: $(STAMP)
 	@$(BIN)/ruff check --quiet .

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import ctypes
 import hashlib
+import logging
 import multiprocessing
 import os
 import pickle
@@ -23,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from fleetlabel.engine.fleet.run import run_fleet
-from fleetlabel.engine.pipeline import tasks
+from fleetlabel.engine.pipeline import tasks, warm_detectors
 from fleetlabel.engine.pipeline.config import load_config
 from fleetlabel.engine.pipeline.faults import Fault
 from fleetlabel.engine.pipeline.tasks import TaskResult
@@ -50,6 +51,61 @@ def begin(target: Callable[..., None], *arguments: Any) -> ForkServerProcess:
     return process
 
 
+class SmallCluster:
+    """A scheduler and workers of one thread, each a process; a context that kills them all.
+
+    Args:
+        folder: for each worker's notes, in ``<name>/notes``.
+        host: address of the scheduler.
+        namespace: network namespace that it is in.
+        settings: of Dask, for all of them.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        host: str = "127.0.0.1",
+        namespace: str | None = None,
+        settings: dict[str, Any] | None = None,
+    ) -> None:
+        self._folder = folder
+        self._place = (host, free_port(), namespace, settings or {})
+        self.address = f"tcp://{host}:{self._place[1]}"
+        self.scheduler = begin(serve_scheduler, *self._place)
+        self.workers: dict[str, ForkServerProcess] = {}
+
+    def __enter__(self) -> SmallCluster:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for process in (*self.workers.values(), self.scheduler):
+            process.kill()
+            process.join()
+
+    def add_worker(
+        self, name: str, *, host: str | None = None, namespace: str | None = None, **options: Any
+    ) -> ForkServerProcess:
+        """Starts a worker, or starts it again."""
+        (self._folder / name).mkdir(exist_ok=True)
+        place = (self.address, self._folder / name, host, namespace, self._place[3], options)
+        self.workers[name] = begin(serve_worker, *place)
+        return self.workers[name]
+
+    def restart_scheduler(self) -> None:
+        """Starts a scheduler that was killed, at the same address."""
+        self.scheduler = begin(serve_scheduler, *self._place)
+
+    def noted_bytes(self, name: str) -> int:
+        """How much a worker noted."""
+        file = self._folder / name / "notes"
+        return file.stat().st_size if file.exists() else 0
+
+    def notes(self, name: str) -> list[list[str]]:
+        """What a worker noted: begun or done, name of the work, its key, frames."""
+        file = self._folder / name / "notes"
+        return [line.split() for line in file.read_text().splitlines()] if file.exists() else []
+
+
 def free_port() -> int:
     """A port that nobody listens on."""
     with socket.create_server(("127.0.0.1", 0)) as free:
@@ -57,27 +113,30 @@ def free_port() -> int:
         return port
 
 
-def serve_scheduler(host: str, port: int, file: Path | None = None, namespace: str | None = None) -> None:
-    """A scheduler, until it is killed; its address goes to a file."""
-    _enter(namespace)
+def serve_scheduler(host: str, port: int, namespace: str | None, settings: dict[str, Any]) -> None:
+    """A scheduler, until it is killed."""
+    _prepare(namespace, settings)
     from distributed import Scheduler
 
     async def serve() -> None:
-        scheduler_file = None if file is None else str(file)
-        async with Scheduler(
-            host=host, port=port, dashboard=False, scheduler_file=scheduler_file
-        ) as scheduler:
+        async with Scheduler(host=host, port=port, dashboard_address=":0") as scheduler:
             await scheduler.finished()
 
     asyncio.run(serve())
 
 
 def serve_worker(
-    scheduler: str, scratch: Path, host: str | None = None, namespace: str | None = None, **options: Any
+    scheduler: str,
+    scratch: Path,
+    host: str | None,
+    namespace: str | None,
+    settings: dict[str, Any],
+    options: dict[str, Any],
 ) -> None:
-    """A worker of one thread, until it is killed or its scheduler is gone; notes what it does."""
-    _enter(namespace)
+    """A worker, until it is killed or its scheduler is gone; notes what it does."""
+    _prepare(namespace, settings)
     tasks.perform = partial(_noted, scratch / "notes", tasks.perform)
+    warm_detectors.Detector = partial(_noted_loading, scratch / "notes", warm_detectors.Detector)
     from distributed import Worker
 
     async def serve() -> None:
@@ -86,7 +145,6 @@ def serve_worker(
             host=host,
             nthreads=1,
             memory_limit=0,
-            dashboard=False,
             local_directory=str(scratch),
             death_timeout=20,
             **options,
@@ -96,9 +154,9 @@ def serve_worker(
     asyncio.run(serve())
 
 
-def drive_fleet(source: Path, settings: dict[str, Any], log: Path, namespace: str | None = None) -> None:
+def drive_fleet(source: Path, settings: dict[str, Any], log: Path) -> None:
     """A driver; how it ended is its exit code, and what it complained of is in the log."""
-    _enter(namespace)
+    _prepare(None, {})
     try:
         run_fleet([source], load_config(None, settings))
     except FleetLabelError as error:
@@ -106,27 +164,18 @@ def drive_fleet(source: Path, settings: dict[str, Any], log: Path, namespace: st
         sys.exit(LOST if isinstance(error, ClusterError) else COMPLAINED)
 
 
-def redone(notes: Path) -> tuple[int, int]:
-    """Tasks that had to be done, and how many times one of them was begun again without need having been met before.
+def redone(notes: list[list[str]]) -> tuple[int, int]:
+    """Tasks that had to be done, and how often one was begun again that was not found done at once.
 
-    Planning is left out: it is done again at each start. So is what was found done: it took no time.
+    Planning is left out: it is done at each start.
     """
     begun: Counter[str] = Counter()
-    idle: Counter[str] = Counter()
-    for line in notes.read_text().splitlines():
-        what, name, key, frames = line.split()
-        if name in _PLANNING:
-            continue
-        if what == "begun":
-            begun[key] += 1
-        elif frames == "0":
-            idle[key] += 1
-    return len(begun), sum(count - max(idle[key], 0) - 1 for key, count in begun.items() if count > 1)
-
-
-def lines_of(notes: Path) -> int:
-    """How much was noted."""
-    return notes.read_bytes().count(b"\n") if notes.exists() else 0
+    found_done: Counter[str] = Counter()
+    for what, name, key, frames in notes:
+        if name not in _PLANNING:
+            begun[key] += what == "begun"
+            found_done[key] += what == "done" and frames == "0"
+    return len(begun), sum(max(0, count - found_done[key] - 1) for key, count in begun.items())
 
 
 def wait_until(reached: Callable[[], bool], what: str, seconds: float = 60.0) -> None:
@@ -134,7 +183,7 @@ def wait_until(reached: Callable[[], bool], what: str, seconds: float = 60.0) ->
     until = time.monotonic() + seconds
     while not reached():
         assert time.monotonic() < until, f"{what} takes longer than {seconds:g} s"
-        time.sleep(0.005)
+        time.sleep(0.05)
 
 
 def _noted(
@@ -148,14 +197,23 @@ def _noted(
     return result
 
 
+def _noted_loading(notes: Path, load: Callable[..., Any], *arguments: Any) -> Any:
+    _note(notes, "loaded weights - -")
+    return load(*arguments)
+
+
 def _note(notes: Path, line: str) -> None:
     handle = os.open(notes, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     os.write(handle, f"{line}\n".encode())
     os.close(handle)
 
 
-def _enter(namespace: str | None) -> None:
-    """Moves this process to a network namespace; without waiting for disks unless that is asked for."""
+def _prepare(namespace: str | None, settings: dict[str, Any]) -> None:
+    """Sets Dask up, enters a network namespace, and does not wait for disks unless that is asked for."""
+    import dask
+
+    dask.config.set({"logging": {"distributed": "critical"}, **settings})
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)
     if os.environ.get("FLEETLABEL_SYNC") != "1":
         os.fsync = lambda handle: None  # type: ignore[assignment]
     if namespace is None:

@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 
 from cluster.fleets import Fleet, hashes
-from cluster.machines import begin, free_port, serve_scheduler, wait_until
+from cluster.machines import SmallCluster
 from cluster.tasks_for_workers import deadly, harmless
 from fleetlabel.engine.cluster import Connection, DaskWorkers, connect, start_local
+from fleetlabel.engine.cluster.inspection import versions
 from fleetlabel.engine.fleet.run import FleetOutcome
 from fleetlabel.engine.pipeline.driver import drive
 from fleetlabel.engine.pipeline.schedule import End, Limits, Schedule
@@ -60,7 +61,7 @@ def test_what_kills_its_worker_is_found_out_and_what_stood_beside_it_is_cleared(
 def test_processes_give_the_labels_that_threads_give(
     run: RunFleet, local: Connection, small_fleet: Fleet, expected: dict[str, str], tmp_path: Path
 ) -> None:
-    run(small_fleet, cluster=local.client, chunk_frames=2)
+    run(small_fleet, cluster=local.client.cluster, chunk_frames=2)
     assert hashes(tmp_path / "out") == expected
 
 
@@ -105,21 +106,17 @@ def test_workers_of_another_version_or_without_the_files_are_refused(
 ) -> None:
     module: Any = sys.modules[connect.__module__]
     with monkeypatch.context() as patch:
-        patch.setattr(module, "versions", lambda: {"fleetlabel": "99.0"})
-        with pytest.raises(
-            ClusterError, match=r"has fleetlabel .* \(here 99.0\); install the same everywhere"
-        ):
-            run(small_fleet, cluster=local.client)
+        here = versions()
+        for name, found in (("fleetlabel", "worker .*has fleetlabel"), ("distributed", "scheduler .*has")):
+            patch.setattr(module, "versions", lambda name=name: here | {name: "99.0"})
+            with pytest.raises(ClusterError, match=rf"{found} .*\(here 99.0\); install the same everywhere"):
+                run(small_fleet, cluster=local.client, existing="resume")
     with pytest.raises(ClusterError, match="does not see /nowhere"):
         local.check_workers(Path("/"), "tmp", [Path("/nowhere")])
 
 
 @pytest.mark.slow
 def test_a_scheduler_without_workers_is_told(run: RunFleet, small_fleet: Fleet, tmp_path: Path) -> None:
-    scheduler = begin(serve_scheduler, "127.0.0.1", free_port(), tmp_path / "scheduler.json")
-    try:
-        wait_until((tmp_path / "scheduler.json").exists, "the scheduler")
-        with pytest.raises(ClusterError, match="has no workers, and none came in 0.5 s"):
-            run(small_fleet, fleet__cluster=str(tmp_path / "scheduler.json"), fleet__wait_for_workers_s=0.5)
-    finally:
-        scheduler.kill()
+    complaint = pytest.raises(ClusterError, match="has no workers, and none came in 0.5 s")
+    with SmallCluster(tmp_path) as cluster, complaint:
+        run(small_fleet, fleet__cluster=cluster.address, fleet__wait_for_workers_s=0.5)

@@ -105,8 +105,14 @@ class Connection:
         try:
             # A worker that lacks FleetLabel cannot even tell so.
             answers = self.client.run(inspect, state, token, list(inputs), on_error="return")
+            scheduler = self.client.get_versions()["scheduler"]["packages"]["distributed"]
         except (OSError, TimeoutError) as error:
             raise ClusterError(f"the workers at {self.address} do not answer: {error}") from error
+        if scheduler != versions()["distributed"]:
+            raise ClusterError(
+                f"the scheduler at {self.address} has distributed {scheduler} (here {versions()['distributed']}); "
+                "install the same everywhere"
+            )
         for worker, answer in answers.items():
             problem = _problem(answer, state)
             if problem:

@@ -1,0 +1,202 @@
+"""What a fleet costs beside its work: coordination, two workers beside two processes, and how much a scheduler can do.
+
+    python benchmarks/cluster.py --model WEIGHTS [--only fleet|scheduler] [--drives 6] [--frames 64] [--tasks 1000 ...]
+
+``fleet`` labels drives that it makes (two cameras, two lidars; the pictures are small, and cost a YOLO network as much
+as large ones do) on one worker, on two, and with two processes that know nothing of each other and have half of the
+drives each, in turn and repeated. Tasks have 64 frames. Coordination is the share of the workers' time, from the moment
+that they are there until all is labelled, in which they do no task: planning, waiting, and loading the weights.
+
+``scheduler`` gives a scheduler with two workers tasks that do nothing, as many as a large cluster would hold in flight,
+and takes the memory of driver and scheduler, which are one process here, while they come back.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from fleetlabel.engine.cluster import DaskWorkers, start_local
+from fleetlabel.engine.fleet.run import run_fleet
+from fleetlabel.engine.ingest.testing import Scene, write_pandaset
+from fleetlabel.engine.pipeline.config import load_config
+from fleetlabel.engine.pipeline.driver import drive
+from fleetlabel.engine.pipeline.schedule import Limits, Schedule
+from fleetlabel.engine.pipeline.tasks import Finished, Task, TaskResult
+
+CHUNK_FRAMES = 64
+TASKS_PER_SEQUENCE = 500
+IN_FLIGHT = 1000
+
+
+def main() -> None:
+    """Measures and prints."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--model", default="synthetic", help="YOLO weights; the bundled ones by default")
+    parser.add_argument("--only", choices=("fleet", "scheduler"))
+    parser.add_argument("--drives", type=int, default=6)
+    parser.add_argument("--frames", type=int, default=64, help="of each drive")
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--tasks", type=int, nargs="+", default=[1000, 10_000, 100_000])
+    parser.add_argument("--json", type=Path, help="file for the numbers")
+    args = parser.parse_args()
+    results: dict[str, Any] = {}
+    if args.only != "scheduler":
+        results["fleet"] = measure_fleet(args.model, args.drives, args.frames, args.repeats)
+    if args.only != "fleet":
+        results["scheduler"] = measure_scheduler(args.tasks)
+    if args.json:
+        args.json.write_text(json.dumps(results, indent=2) + "\n")
+
+
+# --- a fleet --------------------------------------------------------------------------------------------------------
+
+
+def measure_fleet(model: str, n_drives: int, n_frames: int, repeats: int) -> dict[str, Any]:
+    """Coordination on one and two workers, and two workers beside two processes."""
+    folder = Path(tempfile.mkdtemp(prefix="fleetlabel-cluster-"))
+    try:
+        for number in range(n_drives):
+            half = folder / f"half{number % 2}" / f"drive{number}"
+            write_pandaset(half, Scene(n_frames=n_frames, seed=number))
+        label(folder, "warm", model, ["half0"], threads=True, workers=1)  # compiles, and settles the backend
+        rounds = [one_round(folder, model, number) for number in range(repeats)]
+    finally:
+        shutil.rmtree(folder)
+    best = {name: min(one[name] for one in rounds) for name in rounds[0]}
+    found = {
+        "frames": n_drives * n_frames,
+        "chunk_frames": CHUNK_FRAMES,
+        "rounds": rounds,
+        "coordination_one_worker_percent": 100 * best["coordination_one_worker"],
+        "coordination_two_workers_percent": 100 * best["coordination_two_workers"],
+        "two_workers_over_two_processes": statistics.median(
+            one["two_processes_s"] / one["two_workers_s"] for one in rounds
+        ),
+    }
+    print(
+        f"{found['frames']} frames: coordination {found['coordination_one_worker_percent']:.2f} % on one worker, "
+        f"{found['coordination_two_workers_percent']:.2f} % on two; two workers reach "
+        f"{found['two_workers_over_two_processes']:.3f} of two processes"
+    )
+    return found
+
+
+def one_round(folder: Path, model: str, number: int) -> dict[str, float]:
+    """Times of one worker, two workers and two processes, in turn."""
+    both = ["half0", "half1"]
+    one = label(folder, "out", model, ["half0"], workers=1)
+    two = label(folder, "out", model, both, workers=2)
+    command = [sys.executable, __file__, "--label", str(folder), model]
+    processes = [subprocess.Popen([*command, half], stdout=subprocess.PIPE, text=True) for half in both]
+    alone = [json.loads(process.communicate()[0]) for process in processes]
+    found = {
+        "one_worker_s": one["wall_s"],
+        "two_workers_s": two["wall_s"],
+        "two_processes_s": max(each["wall_s"] for each in alone),
+        "coordination_one_worker": one["coordination"],
+        "coordination_two_workers": two["coordination"],
+    }
+    print(number, {name: round(value, 4) for name, value in found.items()}, flush=True)
+    return found
+
+
+def label(
+    folder: Path, out: str, model: str, halves: list[str], *, workers: int, threads: bool = False
+) -> dict[str, float]:
+    """Labels halves of the drives anew; how long it took, and the share of the workers' time that was no task's."""
+    settings = {
+        "out": folder / out,
+        "existing": "overwrite",
+        "model": model,
+        "workers": workers,
+        "chunk_frames": CHUNK_FRAMES,
+        "fleet.threads": threads,
+    }
+    outcome = run_fleet([folder / half for half in halves], load_config(None, settings))
+    busy_s = sum(stage["wall_s"] for stage in outcome.stages.values())
+    wall_s = outcome.wall_s
+    shutil.rmtree(folder / out)
+    return {"wall_s": wall_s, "coordination": 1 - busy_s / (wall_s * workers)}
+
+
+# --- a scheduler ----------------------------------------------------------------------------------------------------
+
+
+def measure_scheduler(sizes: list[int]) -> list[dict[str, float]]:
+    """Tasks per second that do nothing, and memory, for several numbers of tasks."""
+    rows = []
+    for size in sizes:
+        with ExitStack() as stack:
+            workers = DaskWorkers(start_local(2, stack))
+            rows.append(nothing_but_tasks(workers, size))
+        row = rows[-1]
+        print(
+            f"{size:7d} tasks: {row['tasks_per_s']:7.1f} tasks/s, driver and scheduler {row['cpu_ms_per_task']:.2f} "
+            f"ms of core time per task, {row['rss_at_tenth_mib']:.0f} MiB after a tenth, {row['rss_mib']:.0f} at the "
+            "end",
+            flush=True,
+        )
+    return rows
+
+
+def nothing_but_tasks(workers: DaskWorkers, size: int) -> dict[str, float]:
+    """Drives a schedule of tasks that do nothing."""
+    done = 0
+    resident: list[float] = []
+
+    def count(_: str, finished: Finished) -> None:
+        nonlocal done
+        done += 1
+        if done % (size // 10) == 0:
+            resident.append(resident_mib())
+
+    limits = Limits(in_flight=IN_FLIGHT, open_sequences=2 * IN_FLIGHT // TASKS_PER_SEQUENCE)
+    began_s, began_cpu_s = time.perf_counter(), time.process_time()
+    drive(Schedule(idle_sequences(size), limits), workers, on_finished=count, on_end=lambda end: None)
+    wall_s, cpu_s = time.perf_counter() - began_s, time.process_time() - began_cpu_s
+    return {
+        "tasks": size,
+        "tasks_per_s": done / wall_s,
+        "cpu_ms_per_task": 1e3 * cpu_s / done,
+        "rss_at_tenth_mib": resident[0],
+        "rss_mib": resident[-1],
+    }
+
+
+def idle_sequences(size: int) -> Iterator[tuple[str, list[Task]]]:
+    """Sequences of tasks that do nothing, made as they are asked for."""
+    for first in range(0, size, TASKS_PER_SEQUENCE):
+        numbers = range(first, min(first + TASKS_PER_SEQUENCE, size))
+        yield (
+            f"drive{first}",
+            [Task("detect", "camera", n, n + 1, partial(TaskResult, CHUNK_FRAMES)) for n in numbers],
+        )
+
+
+def resident_mib() -> float:
+    """Memory of this process now."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--label"]:
+        _, _, place, weights, which = sys.argv
+        print(json.dumps(label(Path(place), f"out-{which}", weights, [which], workers=1, threads=True)))
+    else:
+        main()
