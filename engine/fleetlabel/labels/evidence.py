@@ -43,6 +43,7 @@ _BEFORE = 3  # rows on each side of a suspected switch of identities
 _SHORT, _BORDER = 10.0, 3.0  # frames
 _MET_IOU = 0.3  # of a box and a projection that may show one thing
 _FAR_M, _SMALL_PX = 20.0, 50.0
+_CROWD_M = 10.0  # nothing further away crowds a box
 _SURE_LOGIT, _LOGITS = 6.0, 10.0
 
 
@@ -348,8 +349,13 @@ def _crowding_solid(table: Table) -> F64:
     if len(table) < 2:
         return np.zeros(len(table))
     points = np.concatenate([table.box[:, :2], 1e4 * table.frame[:, None]], axis=1)
-    away = np.asarray(cKDTree(points).query(points, k=2)[0])[:, 1]
+    away = np.asarray(_tree(points).query(points, k=2, distance_upper_bound=_CROWD_M)[0])[:, 1]
     return np.asarray(np.exp(-0.5 * np.maximum(away - 2.0, 0.0)))
+
+
+def _tree(points: F64) -> cKDTree:
+    """Built without sorting: what is asked of it once is cheaper than a good tree."""
+    return cKDTree(points, balanced_tree=False, compact_nodes=False)
 
 
 def _crowding_flat(table: Table) -> F64:
@@ -358,7 +364,7 @@ def _crowding_flat(table: Table) -> F64:
         return np.zeros(len(table))
     box = table.box
     points = np.concatenate([0.5 * (box[:, :2] + box[:, 2:]), 1e6 * table.frame[:, None]], axis=1)
-    near = np.asarray(cKDTree(points).query(points, k=2)[1])
+    near = np.asarray(_tree(points).query(points, k=2)[1])
     other = np.where(near[:, 0] == np.arange(len(box)), near[:, 1], near[:, 0])
     same = table.frame[other] == table.frame
     sides = np.minimum(box[:, 2:], box[other, 2:]) - np.maximum(box[:, :2], box[other, :2])

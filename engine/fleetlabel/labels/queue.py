@@ -282,8 +282,8 @@ class Queue:
         looked = keys | accepted
         known = bool(item.classes or looked.any()) or not len(rows)
         share, dispute = (0.0, "") if known else self._class_doubt(view, rows)
-        around = np.convolve(looked, np.ones(2 * _SWITCH_ROWS - 1), mode="same") > 0.5
-        switched = np.where(around, 0.0, switch_likely(signals[:, _COLUMN["switch"]]))
+        near = np.convolve(looked, np.ones(2 * _SWITCH_ROWS - 1))[_SWITCH_ROWS - 1 :][: len(looked)]
+        switched = np.where(near > 0.5, 0.0, switch_likely(signals[:, _COLUMN["switch"]]))
         wrong = after_looks(doubt, time_s, keys, accepted, self._reach)
         now = _Doubts(wrong, switched, share)
         track = _Track(camera, frame, time_s, signals, now, int(looked.sum()), dispute)

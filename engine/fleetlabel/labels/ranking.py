@@ -70,23 +70,22 @@ class Reach:
     """How far a look and a correction reach along a track; times are those after which something is down to 1/e.
 
     Attributes:
-        together: share of ``rho`` that fades with ``together_s``; the rest is gone within a few frames, ``alone_s``.
+        together_s: of ``rho``.
+        own: share of what is wrong with a box that no look at others tells, but for its closest neighbours (``own_s``).
         mended_s: of the share of wrong boxes that a keyframe mends; ``mended_always`` is what it ends at.
         harmed: share of right boxes around a keyframe that it makes wrong.
     """
 
-    together: float = 0.8
-    together_s: float = 2.1
-    alone_s: float = 0.12
+    together_s: float = 1.6
+    own: float = 0.2
+    own_s: float = 0.2
     mended_s: float = 0.9
     mended_always: float = 0.3
     harmed: float = 0.05
 
     def rho(self, apart_s: F64) -> F64:
         """How much boxes of a track that are some time apart hang together."""
-        lasting = self.together * np.exp(-apart_s / self.together_s)
-        rho: F64 = lasting + (1.0 - self.together) * np.exp(-apart_s / self.alone_s)
-        return rho
+        return np.exp(-apart_s / self.together_s)
 
     def mended(self, apart_s: F64) -> F64:
         """Share of wrong boxes that a keyframe so far away mends."""
@@ -119,25 +118,24 @@ class QueueConfig:
 def after_looks(p: F64, time_s: F64, keyframes: Bool, accepted: Bool, reach: Reach) -> F64:
     """How likely boxes of one track are wrong after people looked at some of them; those are right.
 
-    What the nearest look before a box says of it, and the nearest after it, counts; the better of both is taken.
-
     Args:
         p: (M,) how likely each was wrong before.
-        keyframes, accepted: (M,) boxes that people set, or found good.
+        keyframes, accepted: (M,) boxes that people set, or found good. Of a range that was accepted, its ends tell.
     """
     looks = np.flatnonzero(keyframes | accepted)
     if not len(looks):
         return p
-    place = np.searchsorted(looks, np.arange(len(p)), side="right")
-    after = np.full(len(p), np.inf)
-    for side in (place - 1, place):
-        there = (side >= 0) & (side < len(looks))
-        row = looks[np.clip(side, 0, len(looks) - 1)]
-        apart = np.abs(time_s - time_s[row])
-        told = np.where(
-            keyframes[row], _if_wrong(p, p[row], apart, reach), _if_right(p, p[row], apart, reach)
-        )
-        after = np.where(there, np.minimum(after, told), after)
+    after = p
+    for row in np.flatnonzero(keyframes).tolist():
+        after = _if_wrong(after, after[row], np.abs(time_s - time_s[row]), reach)
+    edge = np.diff(np.concatenate([[False], accepted, [False]]).astype(np.int8))
+    ends = np.concatenate([np.flatnonzero(edge == 1), np.flatnonzero(edge == -1) - 1])
+    for row in np.unique(ends).tolist():
+        after = _if_right(after, after[row], np.abs(time_s - time_s[row]), reach)
+    place = np.searchsorted(looks, np.arange(len(p)))
+    before, behind = looks[np.maximum(place - 1, 0)], looks[np.minimum(place, len(looks) - 1)]
+    nearest_s = np.minimum(np.abs(time_s - time_s[before]), np.abs(time_s - time_s[behind]))
+    after = (1.0 - reach.own) * after + reach.own * p * (1.0 - np.exp(-nearest_s / reach.own_s))
     after[looks] = 0.0
     return after
 
