@@ -16,6 +16,7 @@ from fleet_care.conftest import Cli
 from fleet_care.killing import Killed, killed_at
 from fleetlabel.engine.fleet.deleting import delete_drive, delete_frames, delete_sensor, readmit
 from fleetlabel.engine.fleet.run import FleetOutcome, run_fleet
+from fleetlabel.engine.fleet.status import look
 from fleetlabel.engine.pipeline.config import load_config
 from fleetlabel.labels import Labels, save_version
 from fleetlabel.labels.edits import SetFlags, SetKeyframe2D, SetKeyframe3D
@@ -239,8 +240,11 @@ def test_a_drive_leaves_a_tombstone_that_runs_respect_until_somebody_readmits_it
         SequenceStore.open(store.root)
     for existing in ("resume", "overwrite"):
         outcome = again(fleet, drives, existing)
-        assert [group.names for group in outcome.failures] == [("kitti-0001",)]
-        assert "was deleted by ann" in outcome.failures[0].example
+        assert (outcome.done, outcome.failures, len(outcome.deleted)) == (2, (), 1)
+        assert "was deleted by ann" in outcome.deleted[0]
+        with pytest.raises(StoreDeletedError):
+            SequenceStore.remove(store.root)
+    assert look(fleet).deleted == 1
     assert [path.name for path in store.root.rglob("*")] == ["zarr.json"]
     assert delete_drive(store.root, **BY).repeated
     (stone,) = readmit(store.root)

@@ -63,9 +63,10 @@ def status(
     by = f" by {seen.driver}" if seen.driver else ""
     died = "; its driver is gone: go on with the same command and --resume" if seen.state == "died" else ""
     console.print(f"{seen.root}: {seen.state}{by}{died}", markup=False)
+    deleted = f", {seen.deleted} deleted on purpose" if seen.deleted else ""
     console.print(
         f"{seen.sequences} sequences: {seen.done} done, {len(seen.unfinished)} begun, {seen.waiting} waiting, "
-        f"{seen.failed} failed; {seen.frames:,} frames labelled, {seen.quarantined} samples quarantined"
+        f"{seen.failed} failed{deleted}; {seen.frames:,} frames labelled, {seen.quarantined} samples quarantined"
     )
     if seen.state == "running" and seen.news.get("frames_per_s"):
         console.print(_rate(seen.news), markup=False)
@@ -179,6 +180,8 @@ def _print_outcome(outcome: FleetOutcome, retry: str | None) -> None:
         console.print(
             f"{outcome.warnings} sequences have warnings: {outcome.root}/.fleet/journal.jsonl", markup=False
         )
+    for deleted in outcome.deleted:
+        console.print(f"left out: {deleted}", markup=False)
     _print_failures(console, outcome.failures)
     if retry:
         console.print(f"again, those that failed: {retry}", markup=False)

@@ -26,12 +26,16 @@ from fleetlabel.engine.pipeline.schedule import End, Limits, Schedule
 from fleetlabel.engine.pipeline.tasks import Finished, Task, TaskResult
 from fleetlabel.model.errors import (
     ClusterError,
+    CorruptStoreError,
     FleetLabelError,
     InterruptedRunError,
+    StoreDeletedError,
     StoreWriteError,
     UsageError,
 )
+from fleetlabel.store.groups import read_group
 from fleetlabel.store.lease import Lease
+from fleetlabel.store.tombstones import refuse_deleted
 
 _NEWS_S = 1.0
 _ABREAST = 4  # sequences that take turns at least
@@ -64,6 +68,7 @@ class FleetOutcome:
         warnings: how many sequences have some; the journal holds them.
         wall_s, slots: how long it took, and tasks at once.
         stages: totals of each stage: tasks, frames, boxes, wall_s, cpu_s.
+        deleted: drives that were left out because people deleted them: by whom, when and why.
     """
 
     root: Path
@@ -77,6 +82,7 @@ class FleetOutcome:
     wall_s: float
     slots: int
     stages: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    deleted: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready."""
@@ -119,12 +125,28 @@ def run_fleet(
     with Lease(root.state) as lease, ExitStack() as stack:
         if config.existing is Existing.REFUSE:
             root.refuse_existing(root.enlist(drives))
-        members = root.enlist(drives)
+        members, deleted = _living(root, root.enlist(drives))
         inputs = [one.source for one in drives[:: max(1, len(drives) // 10)] if one.problem is None]
         inputs += [path for path in (config.model, config.detections2d, config.detections3d) if path]
         workplace = find_workers(config, cluster, stack)
         workplace.check(root.state, lease.token, [path.resolve() for path in inputs])
-        return _Fleet(root, config, workplace, lease, observer).run(members, stack)
+        return _Fleet(root, config, workplace, lease, observer).run(members, deleted, stack)
+
+
+def _living(root: FleetRoot, members: Sequence[Member]) -> tuple[list[Member], list[str]]:
+    """Members, those apart that people deleted; and what is to be said of the latter."""
+    living, deleted = [], []
+    for member in members:
+        try:
+            refuse_deleted(root.store(member.name), read_group(root.store(member.name)))
+            living.append(member)
+        except StoreDeletedError as error:
+            deleted.append(str(error))
+        except CorruptStoreError:
+            living.append(member)  # its own task says so
+    if deleted and not living:
+        raise StoreDeletedError(deleted[0])
+    return living, deleted
 
 
 def _check(config: RunConfig) -> None:
@@ -169,7 +191,7 @@ class _Fleet:
         self._told_s = 0.0
         self._progress = Progress(0, workplace.slots)
 
-    def run(self, members: Sequence[Member], stack: ExitStack) -> FleetOutcome:
+    def run(self, members: Sequence[Member], deleted: Sequence[str], stack: ExitStack) -> FleetOutcome:
         self._progress = Progress(len(members), self._workplace.slots)
         self._tell("starting")
         try:
@@ -201,7 +223,7 @@ class _Fleet:
             self._tell("failed")
             raise
         self._tell("finished")
-        return self._outcome(members)
+        return self._outcome(members, deleted)
 
     def _settle(self) -> SettledDetector | None:
         """Chooses the backend of all stores, once, where detection will run."""
@@ -242,7 +264,7 @@ class _Fleet:
 
     def _limits(self) -> Limits:
         place = self._workplace
-        needed = {"detect": 2 * place.slots_of("detect")} if self._config.fleet.detect_needs else {}
+        needed = {"detect": 2 * place.slots_of("detect")} if place.needs else {}
         return Limits(
             in_flight=place.in_flight,
             open_sequences=self._config.fleet.open_sequences or max(4, 2 * place.slots),
@@ -314,7 +336,7 @@ class _Fleet:
         if self._observer:
             self._observer.turn(snapshot)
 
-    def _outcome(self, members: Sequence[Member]) -> FleetOutcome:
+    def _outcome(self, members: Sequence[Member], deleted: Sequence[str]) -> FleetOutcome:
         failed_names = {one.name for one in self._failed}
         failed = [member for member in members if member.name in failed_names]
         return FleetOutcome(
@@ -329,6 +351,7 @@ class _Fleet:
             wall_s=round(self._progress.elapsed_s, 3),
             slots=self._workplace.slots,
             stages=self._progress.stage_totals(),
+            deleted=tuple(deleted),
         )
 
 

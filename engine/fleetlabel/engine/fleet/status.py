@@ -10,10 +10,12 @@ from typing import Any
 
 from fleetlabel.engine.fleet.failures import Group, group_failures
 from fleetlabel.engine.fleet.root import FleetRoot
-from fleetlabel.model.errors import FleetLabelError
+from fleetlabel.model.errors import CorruptStoreError, FleetLabelError
 from fleetlabel.store import SequenceStore, Table
+from fleetlabel.store.groups import read_group
 from fleetlabel.store.hierarchy import walk_groups
 from fleetlabel.store.lease import Holder, is_driven
+from fleetlabel.store.tombstones import tombstone_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +39,7 @@ class FleetStatus:
         root: its folder.
         driver: who drives it now, as far as can be told; None: nobody.
         state: running, stopped (by a person), failed, finished, or died: its driver ended without a word.
-        sequences, done, failed, waiting: members; those waiting are not begun.
+        sequences, done, failed, waiting, deleted: members; those waiting are not begun.
         frames, quarantined: of those that are done.
         unfinished: sequences that are begun.
         failures: by cause.
@@ -51,6 +53,7 @@ class FleetStatus:
     done: int
     failed: int
     waiting: int
+    deleted: int
     frames: int
     quarantined: int
     unfinished: tuple[Unfinished, ...]
@@ -71,10 +74,12 @@ def look(path: Path) -> FleetStatus:
     root = FleetRoot.open(path)
     ended = root.ended()
     driver = is_driven(root.state)
-    done, failed, unfinished, waiting = [], [], [], 0
+    done, failed, unfinished, waiting, deleted = [], [], [], 0, 0
     for member in root.members():
         one, store = ended.get(member.name), root.store(member.name)
-        if one is not None and one.cause is None and (store / "labels" / (one.labels or "")).exists():
+        if _is_deleted(store):
+            deleted += 1
+        elif one is not None and one.cause is None and (store / "labels" / (one.labels or "")).exists():
             done.append(one)
         elif one is not None and one.cause is not None:
             failed.append(one)
@@ -86,16 +91,24 @@ def look(path: Path) -> FleetStatus:
         root=root.path,
         driver=None if driver is None else str(driver),
         state=_state(root.progress(), driver),
-        sequences=len(done) + len(failed) + len(unfinished) + waiting,
+        sequences=len(done) + len(failed) + len(unfinished) + waiting + deleted,
         done=len(done),
         failed=len(failed),
         waiting=waiting,
+        deleted=deleted,
         frames=sum(one.frames for one in done),
         quarantined=sum(one.quarantined for one in done),
         unfinished=tuple(unfinished),
         failures=tuple(group_failures(failed)),
         news=root.progress(),
     )
+
+
+def _is_deleted(store: Path) -> bool:
+    try:
+        return tombstone_of(read_group(store)) is not None
+    except CorruptStoreError:
+        return False
 
 
 def _state(news: Mapping[str, Any], driver: Holder | None) -> str:
