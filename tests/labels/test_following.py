@@ -91,6 +91,19 @@ def test_a_box_in_the_picture_moves_the_cuboid_along_the_ray(labels: Labels) -> 
     np.testing.assert_allclose(found[:2] + found[2:], wanted[:2] + wanted[2:], atol=2.0)
 
 
+def test_the_cuboid_goes_by_the_whole_object_where_a_part_is_hidden(labels: Labels) -> None:
+    cuboid = labels.now.boxes(2).cuboids
+    row = int(np.flatnonzero(cuboid.frame == 4)[0])
+    x1, y1, x2, y2 = seen(labels, cuboid.take(slice(row, row + 1)))[0].tolist()
+    visible, whole = (x1, y1, 0.5 * (x1 + x2), y2), (x1, y1, x2, y2)
+    flat, solid = labels.now.box_edits(2, "front", 4, visible, whole)
+    assert (flat.xyxy_px, flat.amodal_xyxy_px) == (visible, whole)
+    np.testing.assert_allclose(solid.center_m, cuboid.center_m[row], atol=0.02)
+    after = labels.now.after([flat, solid]).boxes(2).pictures["front"]
+    at = int(np.flatnonzero(after.frame == 4)[0])
+    assert (after.xyxy_px[at].tolist(), after.amodal_xyxy_px[at].tolist()) == (list(visible), list(whole))
+
+
 def test_a_box_without_a_cuboid_moves_none(labels: Labels) -> None:
     labels.commit([e.SetAbsent(object_id=2, start=4, stop=5)], author="ann")
     box = (10.0, 10.0, 50.0, 50.0)

@@ -92,18 +92,30 @@ class Snapshot:
         return Snapshot(self.base, apply_all(self.state, edits), self.solver, known)
 
     def box_edits(
-        self, object_id: int, camera: str, frame: int, xyxy_px: tuple[float, float, float, float]
+        self,
+        object_id: int,
+        camera: str,
+        frame: int,
+        xyxy_px: tuple[float, float, float, float],
+        amodal_xyxy_px: tuple[float, float, float, float] | None = None,
     ) -> tuple[SetKeyframe2D, *tuple[SetKeyframe3D, ...]]:
         """Edits that set an object's box in one picture, and move its cuboid along the ray if it has one there.
+
+        Args:
+            xyxy_px: of the visible part.
+            amodal_xyxy_px: of the whole object within the picture, if that is more: then the cuboid goes by it.
 
         Raises:
             EditError: the camera does not see the cuboid.
         """
-        edit = SetKeyframe2D(object_id=object_id, camera=camera, frame=frame, xyxy_px=xyxy_px)
+        edit = SetKeyframe2D(
+            object_id=object_id, camera=camera, frame=frame, xyxy_px=xyxy_px, amodal_xyxy_px=amodal_xyxy_px
+        )
         cuboids = self.boxes(object_id).cuboids
         if frame not in cuboids.frame:
             return (edit,)
-        return (edit, cuboid_through_box(self.base, cuboids, camera, frame, xyxy_px))
+        whole = edit.xyxy_px if edit.amodal_xyxy_px is None else edit.amodal_xyxy_px
+        return (edit, cuboid_through_box(self.base, cuboids, camera, frame, whole))
 
     def _reaches(self, item: LabelObject, start: int, stop: int) -> bool:
         """Whether an object can have boxes in the frames ``start:stop``: those that cannot need no solving."""
