@@ -87,3 +87,23 @@ def test_a_store_that_nobody_edited(
     labels: Labels, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert "nobody has edited" in run(capsys, monkeypatch, "history", labels.store.root)[1]
+
+
+def test_next_leads_two_people_to_two_places(
+    edited: Labels, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = edited.store.root
+
+    def told(*arguments: object) -> str:
+        code, said = run(capsys, monkeypatch, "next", *arguments)
+        assert code == 0, said
+        return said
+
+    first = json.loads(told(root, "--count", 3, "--json"))
+    assert len(first["items"]) == 3 and first["boxes"] > 100 and first["done"] in (True, False)
+    assert {"object_id", "frame", "camera", "fixes", "seconds", "reason"} <= set(first["items"][0])
+    ann, bob = (json.loads(told(root.parent, "--person", name, "--json"))["items"] for name in ("ann", "bob"))
+    assert ann and bob and ann[0]["object_id"] != bob[0]["object_id"]
+    said = told(root, "--person", "ann")
+    assert f"{ann[0]['object_id']}@{ann[0]['frame']}" in said and "expected to be wrong" in said
+    assert run(capsys, monkeypatch, "next", root / "nothing")[0] != 0
