@@ -18,7 +18,18 @@ import tempfile
 from pathlib import Path
 
 HERE = Path(__file__).parent
-PACKAGES = ("numpy", "numba", "scipy", "filterpy", "trackers", "supervision", "boxmot")
+PACKAGES = (
+    "numpy",
+    "numba",
+    "scipy",
+    "filterpy",
+    "trackers",
+    "supervision",
+    "boxmot",
+    "distributed",
+    "onnxruntime",
+)
+WITHOUT_DATA = ("scaling.py", "cluster.py")
 
 
 def main() -> None:
@@ -26,13 +37,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--data", type=Path, required=True, help="folder laid out like kitti_tracking_dev")
+    parser.add_argument(
+        "--data", type=Path, help="folder laid out like kitti_tracking_dev, for those that need it"
+    )
     parser.add_argument("--only", default="", help="benchmarks whose name contains this")
     args = parser.parse_args()
     (HERE / "results").mkdir(exist_ok=True)
     for name, script, options in benchmarks():
         if args.only in name:
-            data = [] if script == "scaling.py" else ["--data", str(args.data)]
+            data = [] if script in WITHOUT_DATA else ["--data", str(args.data)]
             record(name, script, options, data)
             print(name, flush=True)
 
@@ -52,6 +65,8 @@ def benchmarks() -> list[tuple[str, str, list[str]]]:
     out.append(("robustness", "tracking_robustness.py", ["--mode", "offline"]))
     out.append(("robustness_online", "tracking_robustness.py", ["--mode", "online"]))
     out.append(("scaling", "scaling.py", ["--frames", "60"]))
+    out.append(("cluster_fleet", "cluster.py", ["--only", "fleet"]))
+    out.append(("cluster_scheduler", "cluster.py", ["--only", "scheduler"]))
     return out
 
 

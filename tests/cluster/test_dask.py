@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import sys
 from collections.abc import Callable, Iterator
@@ -14,9 +15,13 @@ import pytest
 from cluster.fleets import Fleet, hashes
 from cluster.machines import SmallCluster
 from cluster.tasks_for_workers import deadly, harmless
+from detect.small_models import square_finder
 from fleetlabel.engine.cluster import Connection, DaskWorkers, connect, start_local
 from fleetlabel.engine.cluster.inspection import versions
+from fleetlabel.engine.detect.backend import BackendSpec
 from fleetlabel.engine.fleet.run import FleetOutcome
+from fleetlabel.engine.fleet.workplace import find_workers, gpus_for
+from fleetlabel.engine.pipeline.config import load_config
 from fleetlabel.engine.pipeline.driver import drive
 from fleetlabel.engine.pipeline.schedule import End, Limits, Schedule
 from fleetlabel.model.errors import ClusterError, UsageError
@@ -113,6 +118,26 @@ def test_workers_of_another_version_or_without_the_files_are_refused(
                 run(small_fleet, cluster=local.client, existing="resume")
     with pytest.raises(ClusterError, match="does not see /nowhere"):
         local.check_workers(Path("/"), "tmp", [Path("/nowhere")])
+
+
+@pytest.mark.slow
+def test_each_gpu_has_a_worker_and_others_do_not_see_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,5")
+    settings = {"model": square_finder(tmp_path / "squares.onnx"), "workers": 1}
+    assert gpus_for(load_config(None, settings)) == [], "ONNX Runtime without CUDA detects on cores"
+    cuda = (BackendSpec("onnxruntime", "cuda", "fp32"),)
+    monkeypatch.setattr("fleetlabel.engine.fleet.workplace.possible_specs", lambda weights, config: cuda)
+    with ExitStack() as stack:
+        place = find_workers(load_config(None, settings), None, stack)
+        assert place.needs == {"GPU": 1}
+        assert (place.slots, place.slots_of("detect")) == (2, 2)
+    with ExitStack() as stack:
+        connection = start_local(3, stack, gpus=["3", "5"])
+        assert connection.slots({"GPU": 1}) == 2
+        seen = connection.client.run(os.getenv, "CUDA_VISIBLE_DEVICES")
+        assert sorted(seen.values()) == ["", "3", "5"]
 
 
 @pytest.mark.slow

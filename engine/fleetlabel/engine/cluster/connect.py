@@ -192,13 +192,13 @@ async def _greet(address: str) -> None:
     await comm.close()
 
 
-def start_local(workers: int, stack: ExitStack, *, scratch: Path | None = None) -> Connection:
+def start_local(workers: int, stack: ExitStack, *, gpus: Sequence[str] = ()) -> Connection:
     """Workers of this machine: processes of one thread each, replaced when they die.
 
     Args:
-        workers: how many.
+        workers: how many, those with a GPU included.
         stack: ends them.
-        scratch: folder for what Dask spills; nothing of ours is.
+        gpus: as CUDA names them; as many workers see one each, and offer the resource ``GPU``.
 
     Raises:
         UsageError: Dask is not installed.
@@ -215,21 +215,30 @@ def start_local(workers: int, stack: ExitStack, *, scratch: Path | None = None) 
     stack.enter_context(dask.config.set(settings))
     try:
         cluster = LocalCluster(
-            n_workers=workers,
+            n_workers=0,
             threads_per_worker=1,
             processes=True,
             host="127.0.0.1",
             dashboard_address="127.0.0.1:0" if find_spec("bokeh") else None,
-            local_directory=scratch and str(scratch),
             silence_logs=50,  # what workers die of is told by us
             preload="fleetlabel.engine.cluster.ignore_interrupts",
         )
         stack.callback(_close, cluster)
+        plain = cluster.new_spec
+        for number in range(workers):
+            cluster.new_spec = _seeing(plain, gpus[number : number + 1]) if gpus else plain
+            cluster.scale(number + 1)
         client = stack.enter_context(_closing(Client(cluster, set_as_default=False, name="fleetlabel")))
         client.wait_for_workers(workers, timeout=60)
     except (OSError, TimeoutError, RuntimeError) as error:
         raise ClusterError(f"workers do not start on this machine: {_one_line(error)}") from error
     return Connection(client, "this machine", cluster.dashboard_link if find_spec("bokeh") else None)
+
+
+def _seeing(spec: dict[str, Any], gpus: Sequence[str]) -> dict[str, Any]:
+    """A worker's specification with some GPUs and no others."""
+    seen = {"env": {"CUDA_VISIBLE_DEVICES": ",".join(gpus)}, "resources": {"GPU": len(gpus)} if gpus else {}}
+    return spec | {"options": spec["options"] | seen}
 
 
 def _connection(client: Client) -> Connection:

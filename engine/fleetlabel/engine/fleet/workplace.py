@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -9,7 +10,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fleetlabel.engine.detect import DetectConfig
+from fleetlabel.engine.detect import DetectConfig, load_weights
+from fleetlabel.engine.detect.libraries import possible_specs
 from fleetlabel.engine.pipeline.config import RunConfig
 from fleetlabel.engine.pipeline.driver import ExecutorWorkers, Workers
 from fleetlabel.model.errors import UsageError
@@ -26,6 +28,7 @@ class Workplace:
         slots: tasks at once.
         in_flight: tasks that they are given at once: on a cluster some wait there, so that no worker does.
         memory_bytes: of all workers; 0 if that is not known.
+        needs: resources that detection needs.
         dashboard: address of a web page that shows them, if there is one.
         description: in words.
     """
@@ -44,19 +47,19 @@ class Workplace:
         self.memory_bytes = 0 if connection is None else connection.memory_bytes()
         self.dashboard = None if connection is None else connection.dashboard
         self.description = description
-        self._needs = needs
+        self.needs = needs
         self._connection = connection
 
     def slots_of(self, stage: str) -> int:
         """Tasks of a stage at once."""
-        if self._connection is None or stage != "detect" or not self._needs:
+        if self._connection is None or stage != "detect" or not self.needs:
             return self.slots
-        return self._connection.slots(self._needs)
+        return self._connection.slots(self.needs)
 
     def warm(self, model: Path, config: DetectConfig, stack: ExitStack) -> None:
         """Has workers load the weights once, before their first task; threads do at their first."""
         if self._connection is not None:
-            self._connection.warm(model, config, self._needs, stack)
+            self._connection.warm(model, config, self.needs, stack)
 
     def check(self, state: Path, token: str, inputs: Sequence[Path]) -> None:
         """Complains of workers that would fail at every task; see :meth:`Connection.check_workers`."""
@@ -90,13 +93,32 @@ def find_workers(config: RunConfig, cluster: object, stack: ExitStack) -> Workpl
 
     from fleetlabel.engine.cluster import DaskWorkers, connect, start_local
 
+    needs = fleet.detect_needs
     if cluster is None:
-        connection = start_local(config.workers, stack)
+        gpus = [] if needs else gpus_for(config)
+        needs = needs or ({"GPU": 1.0} if gpus else {})
+        connection = start_local(max(config.workers, len(gpus)), stack, gpus=gpus)
     else:
         connection = connect(cluster, stack)
         connection.wait_for_workers(fleet.wait_for_workers_s)
-    connection.check_needs("detection", fleet.detect_needs)
+    connection.check_needs("detection", needs)
     slots = connection.slots()
-    needs = {"detect": fleet.detect_needs} if fleet.detect_needs else {}
     described = f"{connection.n_workers()} workers with {slots} threads at {connection.address}"
-    return Workplace(DaskWorkers(connection, needs), slots, fleet.detect_needs, connection, described)
+    workers = DaskWorkers(connection, {"detect": needs} if needs else {})
+    return Workplace(workers, slots, needs, connection, described)
+
+
+def gpus_for(config: RunConfig) -> list[str]:
+    """This machine's GPUs, if it has some on which the configured weights can run: detection is theirs then."""
+    if config.model is None or config.detections2d is not None:
+        return []
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is None:
+        gpus = [str(number) for number, _ in enumerate(Path("/proc/driver/nvidia/gpus").glob("*"))]
+    else:
+        gpus = [name for name in visible.split(",") if name]
+    if not gpus:
+        return []
+    weights = load_weights(config.model, trust_pickle=config.detect.trust_pickle)
+    can = any(spec.device == "cuda" for spec in possible_specs(weights, config.detect))
+    return gpus if can else []
