@@ -1,8 +1,9 @@
 """How long people wait for labels: one edit saved on a drive of 200 frames, and a set of 20 million boxes.
 
-    python benchmarks/labels.py [--large] [--json FILE] [--folder DIR]
+    python benchmarks/labels.py [--large] [--frames N] [--json FILE] [--folder DIR]
 
-The large set has 100,000 frames with 200 tracks in each. ``DIR`` is where stores are made: the disk that is measured.
+The large set has 100,000 frames (or N) with 200 tracks in each. ``DIR`` is
+where stores are made: the disk that is measured.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from fleetlabel.geometry.trajectory import Trajectory
-from fleetlabel.labels import Labels, save_version
+from fleetlabel.labels import Labels, Queue, save_version
 from fleetlabel.labels import edits as e
 from fleetlabel.model.boxes import Boxes3D, Source
 from fleetlabel.store import SequenceInfo, SequenceStore
@@ -93,10 +94,31 @@ def measure(root: Path, commits: int) -> dict[str, float]:
     for name, values in waits.items():
         found[f"{name}_median_ms"] = statistics.median(values)
         found[f"{name}_worst_ms"] = max(values)
+    if n_frames <= FRAMES_PER_TRACK:
+        found |= measure_queue(labels, tracks)
     found["save_version_ms"], version = timed(lambda: save_version(labels))
     found["reopen_ms"], _ = timed(lambda: Labels.open(SequenceStore.open(root)))
     found["version_frame_read_ms"], _ = timed(lambda: labels.store.labels3d(version.name, middle, middle + 1))
     return {name: round(value, 2) for name, value in found.items()}
+
+
+def measure_queue(labels: Labels, tracks: list[int]) -> dict[str, float]:
+    """Milliseconds of processor time until the queue says where to look: at first, and after an edit."""
+    Queue(labels).items(1)  # compiles, or loads what is compiled
+    queue, again = Queue(labels), []
+    first = min(on_processor(lambda: Queue(labels))[0] for _ in range(3))
+    for frame in range(10):
+        labels.commit([e.Accept(object_id=tracks[0], start=frame, stop=frame + 1)], author="bench")
+        labels.now.boxes(tracks[0])
+        again.append(on_processor(lambda: queue.items(1))[0])
+    return {"queue_first_cpu_ms": first, "queue_after_edit_cpu_ms": statistics.median(again)}
+
+
+def on_processor(work: Callable[[], Any]) -> tuple[float, Any]:
+    """Milliseconds of processor time, and what came of it."""
+    began = time.process_time()
+    result = work()
+    return 1e3 * (time.process_time() - began), result
 
 
 def main() -> None:
@@ -104,12 +126,13 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--large", action="store_true", help="the set of 20 million boxes as well")
+    parser.add_argument("--frames", type=int, default=100_000, help="of the large set")
     parser.add_argument("--folder", type=Path, help="where stores are made (default: a temporary folder)")
     parser.add_argument("--json", type=Path, help="write the numbers here")
     arguments = parser.parse_args()
-    sizes = {"drive_200_frames": (200, 30)}
+    sizes = {"drive_200_frames": (200, 30), "200_frames_200_tracks": (200, TRACKS_PER_FRAME)}
     if arguments.large:
-        sizes["100000_frames_200_tracks"] = (100_000, TRACKS_PER_FRAME)
+        sizes[f"{arguments.frames}_frames_200_tracks"] = (arguments.frames, TRACKS_PER_FRAME)
     report: dict[str, dict[str, float]] = {}
     for name, (n_frames, tracks) in sizes.items():
         with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:

@@ -19,7 +19,7 @@ from fleetlabel.labels.evidence import SIGNALS
 IOUS = (0.7, 0.8, 0.9)  # overlaps with the truth that offsets are given for
 PEOPLE = frozenset({"pedestrian", "animal", "bicycle", "motorcycle"})  # small things
 _SWITCH = (0.15, 0.5)  # signal from which on a switch of identities is suspected, and is as good as sure
-_WINDOW = 48  # rows on each side that a correction can reach
+_WINDOW = 32  # rows on each side that a correction can reach
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,7 +108,7 @@ class QueueConfig:
     reach: tuple[Reach, Reach, Reach] = (Reach(), Reach(), Reach(mended_s=0.25, mended_always=0.22))
     look_s: float = 1.2
     drag_s: float = 2.5
-    bad_share: float = 0.04
+    bad_share: float = 0.03
 
     def reach_at(self, iou: float) -> Reach:
         """What holds for boxes that are wrong below an overlap."""
