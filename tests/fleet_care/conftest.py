@@ -46,7 +46,8 @@ def label(drive: Path, weights: Path, out: Path, **settings: object) -> Outcome:
     """A run in this process that goes on with what is there; settings by dotted name."""
     flags = {name.replace("__", "."): value for name, value in settings.items()}
     fixed = {"out": out, "existing": "resume", "model": weights, "workers": 1, "chunk_frames": 4}
-    return run(drive, load_config(None, fixed | {"detect.conf": 0.01} | flags))
+    backend = {"detect.backend": "onnxruntime", "detect.device": "cpu"}  # or all there are would be measured
+    return run(drive, load_config(None, fixed | backend | {"detect.conf": 0.01} | flags))
 
 
 @pytest.fixture(scope="session")
@@ -64,21 +65,21 @@ def labelled(_labelled: Path, tmp_path: Path) -> SequenceStore:
 
 @pytest.fixture(scope="session")
 def drives(tmp_path_factory: pytest.TempPathFactory) -> Fleet:
-    """Three drives, and boxes that were found in them."""
-    return write_fleet(tmp_path_factory.mktemp("drives"), 3)
+    """Two drives, and boxes that were found in them."""
+    return write_fleet(tmp_path_factory.mktemp("drives"), 2)
 
 
 @pytest.fixture(scope="session")
 def _fleet(drives: Fleet, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("fleet") / "out"
     settings = {"out": out, "detections2d": drives[1], "workers": 1, "fleet.threads": True}
-    assert run_fleet([drives[0]], load_config(None, settings)).done == 3
+    assert run_fleet([drives[0]], load_config(None, settings)).done == 2
     return out
 
 
 @pytest.fixture
 def fleet(_fleet: Path, tmp_path: Path) -> Path:
-    """The folder of a fleet of these three drives, labelled."""
+    """The folder of a fleet of these two drives, labelled."""
     return Path(shutil.copytree(_fleet, tmp_path / "out"))
 
 

@@ -6,6 +6,8 @@ import hashlib
 import socket
 from pathlib import Path
 
+import pytest
+
 from fleet_care.conftest import label
 from fleetlabel.engine.pipeline.provenance import content_sha256
 from fleetlabel.store import CommitRecord, SequenceStore
@@ -49,6 +51,7 @@ def test_every_part_says_by_what_of_what_where_and_how_long_it_was_made(
     assert list(detected[0].provenance["input_sha256"]) == ["sensors/image_02"]
 
 
+@pytest.mark.slow
 def test_the_hash_of_an_input_does_not_depend_on_how_it_was_cut(
     drive: Path, weights: Path, labelled: SequenceStore, tmp_path: Path
 ) -> None:
@@ -59,6 +62,7 @@ def test_the_hash_of_an_input_does_not_depend_on_how_it_was_cut(
         assert one == two != content_sha256(whole.table(path), 1, 6)
 
 
+@pytest.mark.slow
 def test_a_changed_setting_redoes_just_the_stages_that_depend_on_it(
     drive: Path, weights: Path, labelled: SequenceStore
 ) -> None:
