@@ -137,9 +137,8 @@ class JournalFile:
         with durable.write_errors(self.path):
             if read_group(self.path.parent) is None:
                 write_group(self.path.parent, {})
-            handle = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)
+            handle = _locked(self.path)
         try:
-            _lock(handle, self.path)
             yield FileWriter(self, handle)
         finally:
             os.close(handle)
@@ -259,6 +258,20 @@ def _length(head: bytes, before: str) -> int | None:
     except ValueError:
         return None
     return length if _head(length, before) == head else None
+
+
+def _locked(path: Path) -> int:
+    """The file, opened and locked: the one that is there now, not one that was put in its place meanwhile."""
+    while True:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            _lock(handle, path)
+            if os.path.samestat(os.fstat(handle), path.stat()):
+                return handle
+        except BaseException:
+            os.close(handle)
+            raise
+        os.close(handle)
 
 
 def _lock(handle: int, path: Path) -> None:
