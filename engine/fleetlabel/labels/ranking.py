@@ -105,10 +105,10 @@ class QueueConfig:
 
     solid: Doubt = field(default=SOLID)
     flat: Doubt = field(default=FLAT)
-    reach: tuple[Reach, Reach, Reach] = (Reach(), Reach(), Reach(mended_s=0.25, mended_always=0.22))
+    reach: tuple[Reach, Reach, Reach] = (Reach(), Reach(), Reach(mended_s=0.3, mended_always=0.22, own=0.35))
     look_s: float = 1.2
     drag_s: float = 2.5
-    bad_share: float = 0.03
+    bad_share: float = 0.04
 
     def reach_at(self, iou: float) -> Reach:
         """What holds for boxes that are wrong below an overlap."""
