@@ -179,7 +179,7 @@ class SequenceStore:
                 f"{root} is not a FleetLabel store, so it will not be overwritten; choose another --out"
             )
         refuse_deleted(root, head)
-        with _writer_lock(root):
+        with writer_lock_of(root):
             others = [path.relative_to(root).as_posix() for path in strangers(root)]
             if others:
                 some = ", ".join([*others[:5], *(["..."] if others[5:] else [])])
@@ -203,7 +203,7 @@ class SequenceStore:
 
     def writer_lock(self) -> AbstractContextManager[object]:
         """Makes this process the store's only driver while the context lasts."""
-        return _writer_lock(self.root)
+        return writer_lock_of(self.root)
 
     def clean(self) -> None:
         """Deletes what writers that died left behind; hold the writer's lock."""
@@ -528,7 +528,8 @@ def _write_description(root: Path, info: SequenceInfo) -> dict[str, Any]:
     return head
 
 
-def _writer_lock(root: Path) -> AbstractContextManager[object]:
+def writer_lock_of(root: Path) -> AbstractContextManager[object]:
+    """Makes this process the only one to write a store, be it one that cannot be opened."""
     return Lease(root / LOCK) if isinstance(root, ObjectPath) else durable.writer_lock(root)
 
 

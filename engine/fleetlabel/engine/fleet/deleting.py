@@ -32,7 +32,7 @@ from fleetlabel.store.integrity import file_sizes, tables_of
 from fleetlabel.store.object_path import ObjectPath
 from fleetlabel.store.rewriting import finish_rewriting, rewrite_part
 from fleetlabel.store.runs import find_runs
-from fleetlabel.store.sequence import GROUND_TRUTH
+from fleetlabel.store.sequence import GROUND_TRUTH, writer_lock_of
 from fleetlabel.store.tombstones import (
     FOLDER,
     Tombstone,
@@ -86,7 +86,7 @@ def delete_drive(root: Path, *, who: str, why: str) -> Deletion:
         StoreNotFoundError: there is no store.
         StoreError: somebody drives the store, or the fleet that it is in.
     """
-    with nobody_drives(root), durable.writer_lock(root):
+    with nobody_drives(root), writer_lock_of(root):
         head = read_group(root)
         if head is None or "schema" not in head:
             raise StoreNotFoundError(f"{root} is not a FleetLabel store, so nothing of it is deleted")
@@ -114,7 +114,7 @@ def readmit(root: Path) -> list[Tombstone]:
     Raises:
         StoreError: nothing was deleted, or its deletion is not finished.
     """
-    with nobody_drives(root), durable.writer_lock(root):
+    with nobody_drives(root), writer_lock_of(root):
         whole = tombstone_of(read_group(root))
         found = [whole] if whole else list(tombstones_of(root))
         unfinished = [one for one in found if not one.finished]

@@ -20,6 +20,7 @@ from fleetlabel.engine.pipeline.ledger import ledger_path
 from fleetlabel.model.errors import FleetLabelError, StoreDeletedError, StoreError
 from fleetlabel.store import SequenceStore, durable, verify
 from fleetlabel.store.durable import PENDING
+from fleetlabel.store.groups import subgroups
 from fleetlabel.store.hierarchy import strangers
 
 _NOTES = "verified.json"  # in a fleet's folder of state
@@ -150,7 +151,8 @@ def _checked(stores: Sequence[Path], workers: int) -> Iterator[Checked]:
 
 def _n_entries(store: Path) -> int:
     """About how much there is in a store: parts of its sensors."""
-    return sum(1 for _ in (store / "sensors").glob("*/*"))
+    sensors = store / "sensors"
+    return sum(len(subgroups(sensors / name)) for name in subgroups(sensors))
 
 
 def _beside(path: Path) -> tuple[str, ...]:
