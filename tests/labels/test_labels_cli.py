@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 
 import pytest
 
@@ -11,6 +12,7 @@ from fleetlabel.engine.cli.app import main
 from fleetlabel.labels import Labels
 from fleetlabel.labels import edits as e
 from labels.scenes import open_labels
+from labels.test_rebasing import better_run
 
 MOVE = e.SetKeyframe3D(object_id=1, frame=5, center_m=(12.0, -8.0, 0.8), yaw_rad=0.0)
 
@@ -87,6 +89,24 @@ def test_a_store_that_nobody_edited(
     labels: Labels, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert "nobody has edited" in run(capsys, monkeypatch, "history", labels.store.root)[1]
+
+
+def test_edits_are_taken_along_to_a_better_run(
+    edited: Labels, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = edited.store.root
+    better_run(edited)
+    away = replace(MOVE, center_m=(16.0, -8.0, 0.8))
+    edited.commit([away, e.Escalate(object_id=5, text="odd")], author="bob")
+    code, said = run(capsys, monkeypatch, "rebase", root, "better", "--author", "ann")
+    assert code == 0, said
+    assert "object 1 (now 11) at frames 5: the new run disagrees with keyframes of the cuboid" in said
+    assert "2 objects are on better now; 1 to look at" in said
+    assert open_labels(root).base.name == "better"
+    code, said = run(capsys, monkeypatch, "rebase", root, "auto", "--json")
+    told = json.loads(said)
+    assert told["new_ids"] == {"11": 1, "15": 5} and told["misfits"][0]["frames"] == [5]
+    assert run(capsys, monkeypatch, "rebase", root, "auto")[0] == 2
 
 
 def test_next_leads_two_people_to_two_places(

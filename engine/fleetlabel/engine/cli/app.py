@@ -87,6 +87,7 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "diff": labels.diff,
     "why": labels.why,
     "revert": labels.revert,
+    "rebase": labels.rebase,
     "save": labels.save,
     "next": queueing.next_,
 }

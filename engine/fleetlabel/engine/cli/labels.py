@@ -1,4 +1,4 @@
-"""Commands about people's edits: ``history``, ``diff``, ``why``, ``revert``, ``save``."""
+"""Commands about people's edits: ``history``, ``diff``, ``why``, ``revert``, ``rebase``, ``save``."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import getpass
 import json
 import re
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -113,6 +114,29 @@ def revert(
     record = _open(store).revert(sequence, author=author or getpass.getuser(), reason=reason).record
     assert record is not None
     _tell(as_json, {"reverted": sequence, "record": record.to_json()}, f"record {sequence} is taken back")
+
+
+def rebase(
+    store: opt.StoreArg,
+    version: Annotated[
+        str, typer.Argument(help="A machine's label version, of a better model's run.", show_default=False)
+    ],
+    author: Author = None,
+    reason: Annotated[str, typer.Option(help="Why.")] = "",
+    as_json: opt.Json = False,
+) -> None:
+    """Take people's edits along to another run's labels, and tell what does not fit there."""
+    carried = _open(store).rebase_onto(version, author=author or getpass.getuser(), reason=reason)
+    if as_json:
+        ids = {str(old): new for old, new in carried.new_ids.items()}
+        told = {"base": version, "new_ids": ids, "misfits": [asdict(m) for m in carried.misfits]}
+        print(json.dumps(told, indent=1))
+        return
+    for misfit in carried.misfits:
+        now = "" if misfit.new_id is None else f" (now {misfit.new_id})"
+        frames = f" at frames {', '.join(map(str, misfit.frames))}" if misfit.frames else ""
+        print(f"object {misfit.object_id}{now}{frames}: {misfit.problem}")
+    print(f"{len(carried.new_ids)} objects are on {version} now; {len(carried.misfits)} to look at")
 
 
 def save(
