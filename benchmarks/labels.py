@@ -73,6 +73,9 @@ def measure(root: Path, commits: int) -> dict[str, float]:
     found: dict[str, float] = {}
     found["open_ms"], labels = timed(lambda: Labels.open(SequenceStore.open(root)))
     found["first_object_ids_ms"], ids = timed(lambda: labels.now.object_ids)
+    if n_frames <= FRAMES_PER_TRACK:
+        Queue(labels).items(1)  # compiles, or loads what is compiled
+        found["queue_first_cpu_ms"] = min(on_processor(lambda: Queue(labels))[0] for _ in range(3))
     middle = n_frames // 2
     tracks = [int(i) for i in ids if i > (middle // FRAMES_PER_TRACK) * TRACKS_PER_FRAME][:commits]
     first = (middle // FRAMES_PER_TRACK) * FRAMES_PER_TRACK
@@ -95,23 +98,21 @@ def measure(root: Path, commits: int) -> dict[str, float]:
         found[f"{name}_median_ms"] = statistics.median(values)
         found[f"{name}_worst_ms"] = max(values)
     if n_frames <= FRAMES_PER_TRACK:
-        found |= measure_queue(labels, tracks)
+        found["queue_after_edit_cpu_ms"] = queue_after_edit(labels, tracks[0])
     found["save_version_ms"], version = timed(lambda: save_version(labels))
     found["reopen_ms"], _ = timed(lambda: Labels.open(SequenceStore.open(root)))
     found["version_frame_read_ms"], _ = timed(lambda: labels.store.labels3d(version.name, middle, middle + 1))
     return {name: round(value, 2) for name, value in found.items()}
 
 
-def measure_queue(labels: Labels, tracks: list[int]) -> dict[str, float]:
-    """Milliseconds of processor time until the queue says where to look: at first, and after an edit."""
-    Queue(labels).items(1)  # compiles, or loads what is compiled
-    queue, again = Queue(labels), []
-    first = min(on_processor(lambda: Queue(labels))[0] for _ in range(3))
+def queue_after_edit(labels: Labels, track: int) -> float:
+    """Milliseconds of processor time until the queue says where to look next."""
+    queue, waits = Queue(labels), []
     for frame in range(10):
-        labels.commit([e.Accept(object_id=tracks[0], start=frame, stop=frame + 1)], author="bench")
-        labels.now.boxes(tracks[0])
-        again.append(on_processor(lambda: queue.items(1))[0])
-    return {"queue_first_cpu_ms": first, "queue_after_edit_cpu_ms": statistics.median(again)}
+        labels.commit([e.Accept(object_id=track, start=frame, stop=frame + 1)], author="bench")
+        labels.now.boxes(track)
+        waits.append(on_processor(lambda: queue.items(1))[0])
+    return statistics.median(waits)
 
 
 def on_processor(work: Callable[[], Any]) -> tuple[float, Any]:
