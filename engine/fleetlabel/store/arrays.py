@@ -17,6 +17,7 @@ import numpy as np
 import zarr
 from zarr.api import asynchronous
 from zarr.codecs import ZstdCodec
+from zarr.core.codec_pipeline import BatchedCodecPipeline
 from zarr.core.sync import sync
 from zarr.storage import ObjectStore, StorePath
 
@@ -102,7 +103,10 @@ def read_rows(array: zarr.Array[Any], start: int, stop: int) -> AnyArray:
 async def _open(path: Path) -> Any:
     if isinstance(path, ObjectPath):
         store, inside = ObjectStore(buckets.store_of(path.bucket), read_only=True), path.key
-        return await asynchronous.open_array(store=store, path=inside, mode="r", zarr_format=3)
+        array = await asynchronous.open_array(store=store, path=inside, mode="r", zarr_format=3)
+        # zarrs would open the bucket for itself, without our patience, and ask for each chunk's size first.
+        object.__setattr__(array, "codec_pipeline", BatchedCodecPipeline.from_codecs(array.metadata.codecs))
+        return array
     return await asynchronous.open_array(store=str(path), mode="r", zarr_format=3)
 
 
