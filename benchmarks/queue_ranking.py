@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from itertools import islice
@@ -369,7 +369,6 @@ def main() -> None:
     parser.add_argument("--fit", action="store_true", help="fit the weights and print them")
     parser.add_argument("--json", type=Path, help="write the numbers here")
     arguments = parser.parse_args()
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
     arguments.work.mkdir(parents=True, exist_ok=True)
     opened = {name: Labels.open(store) for name, store in stores(arguments.data, arguments.work)}
     camera = _picture(next(iter(opened.values())).store) if arguments.pictures else ""
@@ -383,9 +382,15 @@ def main() -> None:
         report[half] = {"first_items_wrong": wrong, "first_items": judged}
         print(f"{half}: {wrong} of the first {judged} items are wrong")
     for name in halves["others"]:
-        outcome = annotate(opened[name].store.root, arguments.work / "annotated.zarr", camera, arguments.iou)
+        with tempfile.TemporaryDirectory(dir=arguments.work) as scratch:
+            outcome = annotate(opened[name].store.root, Path(scratch) / "copy.zarr", camera, arguments.iou)
         report[name] = asdict(outcome)
         print(name, {k: round(v, 3) for k, v in report[name].items()})
+    outcomes = [report[name] for name in halves["others"]]
+    total = {k: sum(o[k] for o in outcomes) for k in ("boxes", "looks", "corrections", "oracle_corrections")}
+    total["wrong_after"] = sum(o["boxes"] * o["wrong_after"] for o in outcomes) / max(total["boxes"], 1)
+    report["all"] = total
+    print("all", {k: round(v, 3) for k, v in total.items()})
     if arguments.json:
         arguments.json.write_text(json.dumps(report, indent=1) + "\n")
 
