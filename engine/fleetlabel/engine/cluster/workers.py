@@ -47,25 +47,13 @@ class DaskWorkers:
         self._needs = needs or {}
         self._without_workers_s = without_workers_s
         self._ended: queue.SimpleQueue[tuple[str, TaskResult | Fault | None]] = queue.SimpleQueue()
+        self._queued: list[Start] = []
         self._running: dict[str, tuple[Start, Future]] = {}
         self._looked_s = self._served_s = self._answered_s = time.monotonic()
 
     def start(self, start: Start) -> None:
-        """Gives a task to the scheduler, under a name that says what it does."""
-        body = pickle.dumps(start.task.work)
-        told = hashlib.sha256(body + f"{start.attempt} {start.isolated}".encode()).hexdigest()[:16]
-        task = start.task
-        client = self._connection.client
-        future = client.submit(
-            perform_isolated if start.isolated else perform,
-            task.work,
-            start.attempt,
-            key=f"{task.stage}-{told}-{start.sequence}-{task.sensor}-{task.start}",
-            resources=dict(self._needs.get(task.stage, {})) or None,
-            pure=False,
-        )
-        self._running[future.key] = (start, future)
-        client.loop.add_callback(self._fetch, future)
+        """Queues a task; the scheduler is given what is queued all at once."""
+        self._queued.append(start)
 
     def wait(self) -> list[Landed]:
         """Tasks that have ended.
@@ -73,6 +61,7 @@ class DaskWorkers:
         Raises:
             ClusterError: the scheduler is lost, or there has been no worker for too long.
         """
+        self._send()
         try:
             ended = [self._ended.get(timeout=_WAIT_S)]
         except queue.Empty:
@@ -91,6 +80,7 @@ class DaskWorkers:
 
     def drain(self) -> None:
         """Drops what has not begun and waits for what has."""
+        self._queued.clear()
         try:
             if self._running and self._connection.client.status == "running":
                 begun = self._begun()
@@ -99,6 +89,27 @@ class DaskWorkers:
                 self._await(begun)
         finally:
             self._running.clear()
+
+    def _send(self) -> None:
+        """Gives the scheduler what is queued, under names that say what each task does."""
+        alike: dict[tuple[bool, str], list[Start]] = {}
+        for start in self._queued:
+            stage = start.task.stage
+            alike.setdefault((start.isolated, stage if stage in self._needs else ""), []).append(start)
+        self._queued.clear()
+        client = self._connection.client
+        for (isolated, stage), starts in alike.items():
+            futures = client.map(
+                perform_isolated if isolated else perform,
+                [start.task.work for start in starts],
+                [start.attempt for start in starts],
+                key=[_name(start) for start in starts],
+                resources=dict(self._needs.get(stage, {})) or None,
+                pure=False,
+            )
+            for start, future in zip(starts, futures, strict=True):
+                self._running[future.key] = (start, future)
+                client.loop.add_callback(self._fetch, future)
 
     async def _fetch(self, future: Future) -> None:
         """Fetches a result once it is there; runs in Dask's loop.
@@ -163,6 +174,13 @@ class DaskWorkers:
             f"the scheduler at {self._connection.address} is gone; what was finished is kept: start it again and go "
             "on with --resume"
         )
+
+
+def _name(start: Start) -> str:
+    task = start.task
+    body = pickle.dumps(task.work) + f"{start.attempt} {start.isolated}".encode()
+    told = hashlib.sha256(body).hexdigest()[:16]
+    return f"{task.stage}-{told}-{start.sequence}-{task.sensor}-{task.start}"
 
 
 def _executing(dask_worker: Any) -> list[str]:
