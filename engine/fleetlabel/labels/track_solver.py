@@ -23,7 +23,7 @@ class TrackSolver:
         trajectory: the sequence's ego poses.
     """
 
-    version = "course-1"
+    version = "course-2"
 
     def __init__(self, frame_timestamp_ns: I64 | None = None, trajectory: Trajectory | None = None) -> None:
         self.frame_timestamp_ns = frame_timestamp_ns

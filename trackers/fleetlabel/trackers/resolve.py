@@ -127,18 +127,17 @@ def fit_course(
     bias = (noise.bias * given.bias * scale)[:, None] * shares[1]
     mean, var = np.empty_like(measured), np.empty_like(measured)
     spread = jitter
-    key_std = config.key_std
-    seen = given.seen
+    seen, off_key = given.seen, noise.key * float(np.median(scale))
 
     def run(spread: F64, bias: F64, motion: F64) -> float:
         return course(
-            given.time_s, measured, seen, spread, turn_rad, bias, key, given.is_key, key_std, scale, motion, mean, var
+            given.time_s, measured, seen, spread, turn_rad, bias, key, given.is_key, off_key, scale, motion, mean, var
         )  # fmt: skip
 
     for _ in range(ROBUST_PASSES if seen.any() else 0):
         run(spread, bias, noise.motion(1.0))
-        expected = (jitter**2 + bias**2).mean(axis=1, keepdims=True) + var
-        off = ((mean - measured) ** 2 / expected).mean(axis=1)
+        expected = (jitter**2 + bias**2 + var).mean(axis=1)  # over axes: the world's directions do not matter
+        off = ((mean - measured) ** 2).mean(axis=1) / expected
         dof = config.outlier_dof
         spread = jitter * np.where(seen, np.sqrt(np.maximum((dof + off) / (dof + 1.0), 1.0)), 1.0)[:, None]
     best = Fit(mean, var, -np.inf)

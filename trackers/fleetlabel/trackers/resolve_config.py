@@ -20,6 +20,8 @@ class CourseNoise:
         jitter: error of a detection, anew in each frame.
         bias: error of a detection that it shares with those around it.
         fade_s: after this time such an error is down to 1/e.
+        key: how far keyframes may lie off the course, for the hand and the ego poses are not steady either; they are
+            put in exactly after it is solved.
     """
 
     acceleration: float
@@ -28,6 +30,7 @@ class CourseNoise:
     jitter: float
     bias: float
     fade_s: float
+    key: float = 1e-3
 
     def motion(self, factor: float) -> F64:
         """(4,) as ``kernels.resolving`` takes it, with the motion so many times as strong; 0 stands still."""
@@ -49,8 +52,6 @@ class ResolveConfig:
         motion_doubt, bias_doubt: how unlikely factors other than 1 are beforehand, per squared logarithm.
         linear_s: keyframes closer to each other than the first have a straight course between them, those further
             apart than the second have the solved one, and between them it is mixed.
-        key_std: error of keyframes that the solved course allows for, in the unit of the box; then they are put in
-            exactly.
     """
 
     sure_logit: float
@@ -62,7 +63,6 @@ class ResolveConfig:
     motion_doubt: float = 0.3
     bias_doubt: float = 1.0
     linear_s: tuple[float, float] = (0.2, 0.6)
-    key_std: float = 1e-3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,19 +77,20 @@ class Resolve3DConfig(ResolveConfig):
     """
 
     sure_logit: float = 5.0
-    jitter_per_logit: float = 0.18
+    jitter_per_logit: float = 0.09
     bias_per_jitter: float = 0.8
     outlier_dof: float = 1.8
+    motion_doubt: float = 0.6
     ground: CourseNoise = CourseNoise(
-        acceleration=0.23, walk=0.027, start_velocity=20.0, jitter=0.08, bias=0.0576, fade_s=3.84
+        acceleration=0.23, walk=0.027, start_velocity=20.0, jitter=0.08, bias=0.0576, fade_s=3.84, key=0.03
     )
     across_jitter: float = 0.8
     across_bias: float = 0.5
     height: CourseNoise = CourseNoise(
-        acceleration=0.0576, walk=0.048, start_velocity=2.0, jitter=0.077, bias=0.03, fade_s=0.54
+        acceleration=0.0288, walk=0.048, start_velocity=2.0, jitter=0.077, bias=0.03, fade_s=0.54, key=0.03
     )
     heading: CourseNoise = CourseNoise(
-        acceleration=0.046, walk=0.0256, start_velocity=1.0, jitter=0.0358, bias=0.0224, fade_s=6.1
+        acceleration=0.092, walk=0.0512, start_velocity=1.0, jitter=0.0716, bias=0.0224, fade_s=6.1, key=0.01
     )
     stationary_doubt: float = 0.0
 
@@ -110,7 +111,13 @@ class Resolve2DConfig(ResolveConfig):
     bias_factors: tuple[float, ...] = (1.0, 4.0, 16.0)
     edge: CourseNoise = field(
         default=CourseNoise(
-            acceleration=0.506, walk=0.0065, start_velocity=1.5, jitter=0.02, bias=0.015, fade_s=2.0
+            acceleration=0.506,
+            walk=0.0065,
+            start_velocity=1.5,
+            jitter=0.02,
+            bias=0.015,
+            fade_s=2.0,
+            key=0.005,
         )
     )
     vertical: float = 1.5
