@@ -40,6 +40,7 @@ SIGNALS: dict[str, str] = {
 
 _AROUND = 10  # rows on each side that tell how dense detections are
 _BEFORE = 3  # rows on each side of a suspected switch of identities
+_UNUSUAL = 1.0  # times the usual jumps, what speaks for another object has to exceed
 _SHORT, _BORDER = 10.0, 3.0  # frames
 _MET_IOU = 0.3  # of a box and a projection that may show one thing
 _FAR_M, _SMALL_PX = 20.0, 50.0
@@ -305,7 +306,7 @@ def _jumps(course: F64, place: I64, first: I64, last: I64) -> tuple[F64, F64]:
     """(M,) how much each row is off the middle of its neighbours, and how ill what follows fits what came before.
 
     Both are in the object's own width. For the second, where the rows before lead to is compared with where those
-    after come from, and the sizes of both.
+    after come from, and the sizes of both; where detections jump all the time, one more jump says little.
     """
     solid = course.shape[1] == 7
     middle = course[:, :2] if solid else 0.5 * (course[:, :2] + course[:, 2:])
@@ -321,8 +322,10 @@ def _jumps(course: F64, place: I64, first: I64, last: I64) -> tuple[F64, F64]:
     changed = np.zeros(len(i))
     for step in range(_BEFORE):
         changed += np.abs(np.log(extent[i + step] / extent[i - 1 - step])).sum(axis=1) / _BEFORE
-    switch[i] = np.clip(0.5 * gap, 0.0, 1.0) * np.clip(changed, 0.0, 1.0)
-    return np.clip(rough, 0.0, 1.0), switch
+    rough = np.clip(rough, 0.0, 1.0)
+    usual = _mean_around(rough, place, first, last)[i]
+    switch[i] = np.clip(0.5 * gap - _UNUSUAL * usual, 0.0, 1.0) * np.clip(changed, 0.0, 1.0)
+    return rough, switch
 
 
 # --- between boxes ----------------------------------------------------------------------------------------------------

@@ -37,6 +37,7 @@ from fleetlabel.labels.ranking import (
 _LEAST_DOUBT = 0.01  # of a box that is worth a look
 _TELLING = 0.4  # log odds from which on a signal is named
 _REASONS = 2  # signals that are named
+_SUSPICION = 0.1  # from which on a switch of identities is named
 _SWITCH_ROWS = 3  # a look tells whether another object begins less than so many rows away
 _COLUMN = {name: column for column, name in enumerate(SIGNALS)}
 
@@ -386,7 +387,7 @@ class Queue:
         words = [SIGNALS[names[k]] for k in telling]
         if doubts.class_wrong > doubts.wrong[row]:
             words.insert(0, track.dispute)
-        if doubts.switched[row] > doubts.wrong[row]:
+        if doubts.switched[row] >= _SUSPICION:
             words.insert(0, SIGNALS["switch"])
         return "; ".join(words) or "nothing in particular: a check"
 
