@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fleetlabel.geometry import yaw
-from fleetlabel.geometry.arrays import F64, I64
+from fleetlabel.geometry.arrays import F64, I64, Bool
 from fleetlabel.trackers import (
     Detections2D,
     Detections3D,
@@ -170,7 +170,7 @@ def test_picture_boxes_are_exact_at_keyframes_and_never_inside_out(
 
 
 def dense_course(
-    time_s: F64, measured: F64, seen_at: F64, spread: F64, bias_std: F64, key: F64, is_key: F64, key_std: float,
+    time_s: F64, measured: F64, seen_at: Bool, spread: F64, bias_std: F64, key: F64, is_key: Bool, key_std: float,
     noise: F64,
 ) -> tuple[F64, F64]:  # fmt: skip
     """Mean and variance of one number by its joint normal distribution: (K,) of course + bias + noise."""
