@@ -159,6 +159,7 @@ def test_the_index_reads_what_changed_and_may_be_lost_at_any_time(root: Path) ->
     assert names(root) == ["b"]
 
 
+@pytest.mark.slow
 def test_several_may_ask_at_once(root: Path) -> None:
     for number in range(3):
         shutil.copytree(root / "a.zarr", root / f"copy{number}.zarr")

@@ -264,6 +264,7 @@ def test_a_drive_leaves_a_tombstone_that_runs_respect_until_somebody_readmits_it
     assert describe(SequenceStore.open(store.root)).content_hash == was
 
 
+@pytest.mark.slow
 def test_a_drive_that_is_damaged_can_be_deleted_too_and_a_killed_deletion_is_ended(
     store: SequenceStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -280,6 +281,7 @@ def test_a_drive_that_is_damaged_can_be_deleted_too_and_a_killed_deletion_is_end
 # --- the command ----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_command_asks_and_tells(fleetlabel: Cli, fleet: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     why = ("--why", "gdpr")
     assert "whole fleet" in fleetlabel("delete", fleet, *why)[2]

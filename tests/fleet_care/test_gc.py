@@ -174,7 +174,7 @@ def needed(store: SequenceStore, versions: set[str]) -> set[tuple[str, str]]:
         reached = more
 
 
-@settings(max_examples=20)
+@settings(max_examples=12)
 @given(history=histories())
 def test_nothing_that_is_needed_is_ever_removed(
     fresh_store: MakeStore, history: list[dict[str, Any]]
@@ -227,7 +227,7 @@ def intact(store: SequenceStore, kept: set[tuple[str, str]]) -> None:
 
 @pytest.mark.parametrize(
     "steps",
-    [(1, 10, 40), pytest.param((0, 2, 3, 4, 5, 6, 7, 8, 9, 15, 22, 30, 55, 70), marks=pytest.mark.slow)],
+    [(10, 40), pytest.param((0, 2, 3, 4, 5, 6, 7, 8, 9, 15, 22, 30, 55, 70), marks=pytest.mark.slow)],
 )
 def test_killed_at_any_step_it_harms_nothing_and_the_next_call_ends_it(
     fresh_store: MakeStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, steps: tuple[int, ...]
@@ -301,6 +301,7 @@ def test_the_command_tells_what_it_would_do_and_does_it(
     assert fleetlabel("gc", tmp_path / "nothing")[0] == 1
 
 
+@pytest.mark.slow
 def test_a_fleet_is_left_alone_while_it_is_driven(fleetlabel: Cli, fleet: Path) -> None:
     code, printed, _ = fleetlabel("gc", fleet, "--json")
     assert (code, json.loads(printed)["removed"]) == (0, [])
