@@ -129,7 +129,8 @@ def run(source: Path, config: RunConfig, observer: Observer | None = None) -> Ou
     """All stages, from a drive log to a label version; see :func:`ingest`, :func:`prelabel`, :func:`track`."""
     if config.model is None and config.detections2d is None:
         raise UsageError(
-            "nothing says where 2D boxes come from; give --model WEIGHTS (or --detections2d FOLDER)"
+            "nothing says where 2D boxes come from; give --model WEIGHTS (`--model synthetic` for synthetic drives) "
+            "or --detections2d FOLDER"
         )
     check_labels_name(config)
     if config.detections2d is None and config.model is not None:
