@@ -82,14 +82,18 @@ def each_its_own(_: Callable[..., I64]) -> Callable[..., I64]:
     return owners
 
 
-def score_pipelines(drive: Path, work: Path, model: Path) -> dict[str, dict[str, float]]:
+def score_pipelines(
+    drive: Path, work: Path, model: Path, imgsz_px: int | None
+) -> dict[str, dict[str, float]]:
     """Scores of cars by pipeline and score."""
-    store, version, _ = labelled(drive, work / f"{drive.name}.zarr", model)
+    store, version, _ = labelled(drive, work / f"{drive.name}.zarr", model, imgsz_px)
     found = {FULL: scores_of(store, version), UNTRACKED: scores_of(store, write_untracked(store, version))}
     with replaced("fleetlabel.engine.detect.detector", "network_input", coarse):
-        found[COARSE] = scores_of(*labelled(drive, fresh(work / f"{drive.name}_coarse.zarr"), model)[:2])
+        coarse_store = fresh(work / f"{drive.name}_coarse.zarr")
+        found[COARSE] = scores_of(*labelled(drive, coarse_store, model, imgsz_px)[:2])
     with replaced("fleetlabel.engine.lift.merge", "_objects", each_its_own):
-        found[UNMERGED] = scores_of(*labelled(drive, fresh(work / f"{drive.name}_unmerged.zarr"), model)[:2])
+        unmerged_store = fresh(work / f"{drive.name}_unmerged.zarr")
+        found[UNMERGED] = scores_of(*labelled(drive, unmerged_store, model, imgsz_px)[:2])
     return found
 
 
@@ -152,11 +156,15 @@ def main() -> None:
     parser.add_argument("--real", type=Path, required=True, help="a real drive with ground truth")
     parser.add_argument("--real-model", type=Path, required=True, help="weights for the real drive")
     parser.add_argument("--model", type=Path, default=Path(BUNDLED), help="weights for synthetic drives")
+    parser.add_argument(
+        "--imgsz", type=int, help="of both networks' inputs; by default what each was made for"
+    )
     parser.add_argument("--json", type=Path, default=RESULTS, help="where the numbers go")
     given = parser.parse_args()
-    real = score_pipelines(given.real, given.work, given.real_model)
+    real = score_pipelines(given.real, given.work, given.real_model, given.imgsz)
     by_seed = {
-        seed: score_pipelines(drive_of(seed, given.work), given.work, given.model) for seed in HELD_OUT_SEEDS
+        seed: score_pipelines(drive_of(seed, given.work), given.work, given.model, given.imgsz)
+        for seed in HELD_OUT_SEEDS
     }
     mean = {
         pipeline: {
@@ -175,6 +183,7 @@ def main() -> None:
     }
     kept = {
         "machine": machine(),
+        "imgsz_px": given.imgsz,
         "primary": PRIMARY,
         "tie": TIE,
         "verdict": verdict,

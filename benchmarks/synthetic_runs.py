@@ -7,6 +7,7 @@ import platform
 from pathlib import Path
 from typing import Any
 
+from fleetlabel.engine.detect import DetectConfig
 from fleetlabel.engine.pipeline import run as pipeline
 from fleetlabel.engine.pipeline.config import Existing, RunConfig
 from fleetlabel.engine.synth import SynthConfig, write_drive
@@ -26,9 +27,12 @@ def drive_of(seed: int, work: Path) -> Path:
     return folder
 
 
-def labelled(drive: Path, store: Path, model: Path) -> tuple[SequenceStore, str, float]:
+def labelled(
+    drive: Path, store: Path, model: Path, imgsz_px: int | None = None
+) -> tuple[SequenceStore, str, float]:
     """The whole job on a drive: its store, the label version, and frames per second of this call."""
-    outcome = pipeline.run(drive, RunConfig(out=store, existing=Existing.RESUME, model=model))
+    detect = DetectConfig(imgsz_px=imgsz_px)
+    outcome = pipeline.run(drive, RunConfig(out=store, existing=Existing.RESUME, model=model, detect=detect))
     assert outcome.labels is not None
     ledger = outcome.ledger
     return SequenceStore.open(store), outcome.labels, ledger.frames / ledger.wall_s
