@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
+
+# Whoever starts the tests in the background of a script has them ignore Ctrl-C, and all processes that they start.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # One thread per process: several test processes on few cores collapse otherwise. Set before numpy is imported.
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):

@@ -34,7 +34,7 @@ from fleetlabel.model.errors import ClusterError, StoreWriteError
 
 pytest.importorskip("distributed")
 
-NETWORK = "10.213.7"
+NETWORK = f"10.213.{os.getpid() % 256}"  # not that of a test run that was killed and left its own behind
 # A connection that says nothing for so long is dead; 30 s by default, and 11 s is the least.
 IMPATIENT = {"distributed.comm.timeouts.tcp": "11s"}
 
