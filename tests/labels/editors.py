@@ -1,4 +1,4 @@
-"""What editor processes do in tests: commit as fast as they can, and tell what was acknowledged."""
+"""What editor processes do in tests; here and not in the tests, so that a new process can import it."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
+from fleetlabel.labels import Leases
 from fleetlabel.labels import edits as e
 from fleetlabel.labels.edit_bases import Edit
+from fleetlabel.store import SequenceStore
 from labels.scenes import FRAMES, TRACKS, open_labels
 
 _PAUSE_S = 0.003  # or the journal becomes too long to be looked at again and again
@@ -37,6 +39,12 @@ def edit_until_killed(root: Path, author: str, seed: int, told: Connection) -> N
         assert commit.record is not None
         told.send(("saved", request, commit.record.sequence))
         time.sleep(rng.exponential(_PAUSE_S))
+
+
+def take_leases(root: Path, person: str) -> list[int]:
+    """Asks for every object from 1 to 30; those that the person got."""
+    leases = Leases(SequenceStore.open(root))
+    return [object_id for object_id in range(1, 31) if leases.take(object_id, person)]
 
 
 def _some_edits(rng: np.random.Generator, new_id: int) -> list[Edit]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from concurrent.futures import ProcessPoolExecutor
+from itertools import repeat
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
 
@@ -18,6 +20,7 @@ from fleetlabel.labels.ranking import Reach, after_looks, gains, votes_split
 from fleetlabel.model.boxes import Boxes3D, Source
 from fleetlabel.model.errors import UsageError
 from fleetlabel.store import SequenceInfo, SequenceStore, verify
+from labels.editors import take_leases
 from labels.scenes import NAMES, open_labels
 
 FRAMES = 60
@@ -341,14 +344,9 @@ def test_a_damaged_file_of_leases_holds_up_nobody(labels: Labels) -> None:
         assert leases.take(1, "bob")
 
 
-def _take_many(root: Path, person: str) -> list[int]:
-    leases = Leases(SequenceStore.open(root))
-    return [object_id for object_id in range(1, 31) if leases.take(object_id, person)]
-
-
 def test_processes_that_ask_at_once_never_get_the_same(labels: Labels, processes: ForkServerContext) -> None:
-    with processes.Pool(3) as pool:
-        taken = pool.starmap(_take_many, [(labels.store.root, name) for name in ("ann", "bob", "eve")])
+    with ProcessPoolExecutor(3, mp_context=processes) as pool:
+        taken = pool.map(take_leases, repeat(labels.store.root), ("ann", "bob", "eve"))
     every = [object_id for mine in taken for object_id in mine]
     assert sorted(every) == list(range(1, 31))
     assert sorted(lease.object_id for lease in Leases(labels.store).held()) == sorted(every)
