@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import time
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from fleetlabel.geometry.arrays import AnyArray
-from fleetlabel.geometry.trajectory import Trajectory
 from fleetlabel.model.boxes import Boxes, Boxes2D, Boxes3D
 from fleetlabel.model.errors import (
-    CorruptStoreError,
     StoreError,
     StoreExistsError,
     StoreNotFoundError,
@@ -25,13 +20,23 @@ from fleetlabel.model.errors import (
     UsageError,
 )
 from fleetlabel.model.names import name_problem
-from fleetlabel.model.sensors import Sensor
 from fleetlabel.store import buckets, durable
 from fleetlabel.store.boxes import B, boxes_of, part_of
 from fleetlabel.store.commits import commits_of
+from fleetlabel.store.description import (
+    CALIBRATION,
+    EGO,
+    FRAMES,
+    GROUPS,
+    SCHEMA_VERSION,
+    head_and_calibration,
+    read_description,
+    same_frames,
+    write_description,
+)
 from fleetlabel.store.durable import LOCK
-from fleetlabel.store.groups import DOCUMENT, canonical_json, read_group, subgroups, write_group
-from fleetlabel.store.hierarchy import INDEX, JOURNAL, add_group, is_table, strangers, walk_groups
+from fleetlabel.store.groups import DOCUMENT, read_group, subgroups, write_group
+from fleetlabel.store.hierarchy import JOURNAL, add_group, is_table, strangers, walk_groups
 from fleetlabel.store.info import SequenceInfo
 from fleetlabel.store.journal import Journal, JournalFile
 from fleetlabel.store.lease import Lease
@@ -52,9 +57,7 @@ from fleetlabel.store.versions import (
     exchanged,
 )
 
-SCHEMA_VERSION = 1
 GROUND_TRUTH = "ground_truth"
-_GROUPS = ("calibration", "sensors", "runs", "labels")
 _CREATION_S = 30.0  # until another process has made a store
 _FINISHED = "created_ns"  # a label version is finished once its group has it
 
@@ -86,7 +89,7 @@ class SequenceStore:
             return cls._create_objects(root, info)
         try:
             with durable.committed_folder(root, lambda: _refuse_existing(root)) as scratch:
-                write_group(scratch, _write_description(scratch, info))
+                write_group(scratch, write_description(scratch, info))
         except StoreWriteError:
             _refuse_existing(root)  # another process made it meanwhile, and cleared away this attempt
             raise
@@ -103,14 +106,8 @@ class SequenceStore:
         """
         with Lease(root / LOCK, _CREATION_S):
             _refuse_existing(root)
-            head = _write_description(root, info)
-            frames = Table(root, "frames").read().samples["timestamp_ns"]
-            ego = Table(root, "ego").read().samples
-            if not (
-                np.array_equal(frames, info.frame_timestamp_ns)
-                and np.array_equal(ego["timestamp_ns"], info.trajectory.timestamp_ns)
-                and np.array_equal(ego["world_from_ego"], info.trajectory.world_from_ego)
-            ):
+            head = write_description(root, info)
+            if not same_frames(read_description(root, head), info):
                 raise StoreExistsError(
                     f"{root} holds what is left of a store of another drive; delete it, or choose another --out"
                 )
@@ -139,11 +136,7 @@ class SequenceStore:
                 f"{root} has schema version {head['schema']}, this FleetLabel reads {SCHEMA_VERSION}; "
                 "open it with the release that wrote it, or ingest the drive again"
             )
-        if isinstance(root, ObjectPath):
-            # Each task opens the store again, and each array is a request: what was read of the same parts is kept.
-            parts = tuple(_version(root / table / INDEX) for table in ("ego", "frames"))
-            return cls(root, _remembered_info(root, canonical_json(head), parts))
-        return cls(root, _read_info(root, head))
+        return cls(root, read_description(root, head))
 
     def was_made_from(self, info: SequenceInfo) -> bool:
         """Whether the store was created for this very sequence: same sensors, calibration, frames, poses and source.
@@ -151,14 +144,8 @@ class SequenceStore:
         What people deleted of it since makes no difference.
         """
         info = as_it_is_now(info, self.tombstones())
-        head, _ = _head(info)
-        mine, theirs = self.info, info
-        return (
-            read_group(self.root) == json.loads(json.dumps(head))
-            and np.array_equal(mine.frame_timestamp_ns, theirs.frame_timestamp_ns)
-            and np.array_equal(mine.trajectory.timestamp_ns, theirs.trajectory.timestamp_ns)
-            and np.array_equal(mine.trajectory.world_from_ego, theirs.trajectory.world_from_ego)
-        )
+        head, _ = head_and_calibration(info)
+        return read_group(self.root) == json.loads(json.dumps(head)) and same_frames(self.info, info)
 
     @staticmethod
     def remove(root: Path) -> None:
@@ -219,12 +206,12 @@ class SequenceStore:
 
     def describe_anew(self, info: SequenceInfo) -> None:
         """Puts other sensors into the sequence's description, and nothing else; their data stays where it is."""
-        head, sensors = _head(info)
-        write_group(self.root / "calibration" / head["calibration"], {"sensors": sensors})
+        head, sensors = head_and_calibration(info)
+        write_group(self.root / CALIBRATION / head["calibration"], {"sensors": sensors})
         write_group(self.root, head)
-        for name in subgroups(self.root / "calibration"):
+        for name in subgroups(self.root / CALIBRATION):
             if name != head["calibration"]:
-                durable.take_away(self.root / "calibration" / name)
+                durable.take_away(self.root / CALIBRATION / name)
 
     def journal(self) -> Journal:
         """The people's edits, as they were written; :mod:`fleetlabel.labels` knows what they mean."""
@@ -464,70 +451,6 @@ class SequenceStore:
             table.write(start, part, provenance=provenance, started_s=started_s)
 
 
-@lru_cache(maxsize=64)
-def _remembered_info(root: Path, head: str, parts: tuple[bytes | None, ...]) -> SequenceInfo:
-    return _read_info(root, json.loads(head))
-
-
-def _version(index: Path) -> bytes | None:
-    """What tells a table's committed parts from other ones."""
-    try:
-        return index.read_bytes()
-    except FileNotFoundError:
-        return None
-
-
-def _read_info(root: Path, head: Mapping[str, Any]) -> SequenceInfo:
-    """What a store whose root's document has these attributes knows of its sequence."""
-    calibration = read_group(root / "calibration" / head["calibration"])
-    if calibration is None or _content_id(calibration["sensors"]) != head["calibration"]:
-        raise CorruptStoreError(
-            f"{root} has lost its calibration {head['calibration']}, or it was changed; restore it from a copy"
-        )
-    ego = Table(root, "ego").read()
-    return SequenceInfo(
-        name=head["name"],
-        sensors=tuple(Sensor.from_dict(description) for description in calibration["sensors"]),
-        frame_timestamp_ns=Table(root, "frames").read().samples["timestamp_ns"],
-        trajectory=Trajectory(
-            ego.samples["timestamp_ns"], ego.samples["world_from_ego"], head["max_extrapolation_ns"]
-        ),
-        world_offset_m=np.array(head["world_offset_m"], dtype=np.float64),
-        source=head["source"],
-    )
-
-
-def _head(info: SequenceInfo) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """Attributes of the store's root, and the calibration document that they name by its content."""
-    sensors = [sensor.to_dict() for sensor in info.sensors]
-    head = {
-        "schema": SCHEMA_VERSION,
-        "name": info.name,
-        "calibration": _content_id(sensors),
-        "world_offset_m": info.world_offset_m.tolist(),
-        "max_extrapolation_ns": info.trajectory.max_extrapolation_ns,
-        "source": dict(info.source),
-    }
-    return head, sensors
-
-
-def _write_description(root: Path, info: SequenceInfo) -> dict[str, Any]:
-    """Everything of a new store but its root's document, whose attributes it returns."""
-    head, sensors = _head(info)
-    for group in _GROUPS:
-        write_group(root / group, {})
-    write_group(root / "calibration" / head["calibration"], {"sensors": sensors})
-    frames = Table.declare(root, "frames", info.n_frames)
-    frames.write(0, _samples_only({"timestamp_ns": info.frame_timestamp_ns}))
-    ego = Table.declare(root, "ego", len(info.trajectory.timestamp_ns))
-    columns = {
-        "timestamp_ns": info.trajectory.timestamp_ns,
-        "world_from_ego": info.trajectory.world_from_ego,
-    }
-    ego.write(0, _samples_only(columns))
-    return head
-
-
 def writer_lock_of(root: Path) -> AbstractContextManager[object]:
     """Makes this process the only one to write a store, be it one that cannot be opened."""
     return Lease(root / LOCK) if isinstance(root, ObjectPath) else durable.writer_lock(root)
@@ -538,15 +461,11 @@ def _journal_of(root: Path) -> Journal:
     return ObjectJournal(path) if isinstance(path, ObjectPath) else JournalFile(path)
 
 
-def _content_id(document: object) -> str:
-    return hashlib.sha256(canonical_json(document).encode()).hexdigest()[:16]
-
-
 def _refuse_existing(root: Path) -> bool:
     if isinstance(root, ObjectPath):
         # A writer that died may have left a store without its root, which is gone on with.
         folders, objects = buckets.entries(root.bucket, root.key)
-        there = bool(objects or set(folders) - {*_GROUPS, "frames", "ego", LOCK})
+        there = bool(objects or set(folders) - {*GROUPS, FRAMES, EGO, LOCK})
     else:
         there = root.exists() or root.is_symlink()
     if there:
@@ -555,8 +474,3 @@ def _refuse_existing(root: Path) -> bool:
             f"{root} already exists; pass --resume to go on with it or --overwrite to replace it"
         )
     return True
-
-
-def _samples_only(columns: Mapping[str, AnyArray]) -> Part:
-    length = len(next(iter(columns.values())))
-    return Part(samples=columns, counts=np.zeros(length, dtype=np.int64))
