@@ -13,17 +13,15 @@ import numpy as np
 from fleetlabel.geometry import boxes as cuboid_geometry
 from fleetlabel.geometry import se3
 from fleetlabel.geometry.arrays import F32, F64, I32
-from fleetlabel.geometry.trajectory import OutOfRangeError
 from fleetlabel.model.boxes import Boxes2D, Boxes3D
 from fleetlabel.model.cameras import CameraModel
-from fleetlabel.model.errors import SourceError, UsageError
+from fleetlabel.model.errors import UsageError
 from fleetlabel.model.ontology import CLASSES
-from fleetlabel.model.sensors import Sensor, SensorKind
-from fleetlabel.model.sweep import Sweep
-from fleetlabel.store import SampleStatus, SequenceStore
+from fleetlabel.store import SequenceStore
 from fleetlabel.viewers.layers import LabelLayer
 from fleetlabel.viewers.outlines import Outlines, outline_cuboids
 from fleetlabel.viewers.palette import shown_class
+from fleetlabel.viewers.sensors import SensorFrames
 
 # How far back an object's path is shown.
 TRAIL_NS = 3_000_000_000
@@ -151,24 +149,11 @@ class SceneReader:
             StoreNotFoundError: there is no such label version.
         """
         self._info = store.info
-        present = {sensor.name: sensor for sensor in store.info.of_kind(SensorKind.CAMERA)}
-        names = list(present) if cameras is None else list(dict.fromkeys(cameras))
-        unknown = [name for name in names if name not in present]
-        if unknown:
-            raise UsageError(
-                f"{store.root} has no camera {unknown[0]!r}; it has {', '.join(present) or 'none'}"
-            )
-        self._cameras = [store.camera(name) for name in names]
-        lidars = store.info.of_kind(SensorKind.LIDAR) if with_points else ()
-        self._lidars = [store.lidar(sensor.name) for sensor in lidars]
+        self._sensors = SensorFrames(store, cameras, with_points)
+        names = self._sensors.camera_names
         self._layers = [LabelLayer.load(store, version, names) for version in versions]
         used = {shown_class(name) for layer in self._layers[:1] for name in layer.class_names()}
         self._class_names = (*(n for n in CLASSES if n in used), *sorted(used - set(CLASSES)))
-        self._problems = {
-            (reader.sensor.name, sample.sample): sample.reason
-            for reader in self._cameras
-            for sample in reader.quarantined
-        }
         self.n_frames = store.info.n_frames
 
     def at(self, frame: int) -> FrameScene:
@@ -190,38 +175,34 @@ class SceneReader:
             elapsed_s=float((times[frame] - times[0]) * 1e-9),
             versions=tuple(layer.version for layer in self._layers),
             class_names=self._class_names,
-            cameras=tuple(self._camera_view(row, frame, cuboids) for row in range(len(self._cameras))),
+            cameras=tuple(self._camera_view(name, frame, cuboids) for name in self._sensors.camera_names),
             ground=self._ground_view(frame, cuboids),
         )
 
-    def _camera_view(self, row: int, frame: int, cuboids: Sequence[Boxes3D]) -> CameraView:
-        reader = self._cameras[row]
-        sensor, timestamp_ns = reader.sensor, int(reader.timestamp_ns[frame])
-        assert sensor.camera is not None  # a Sensor of kind camera has intrinsics
-        world_from_camera = self._world_from_ego(sensor.name, frame, timestamp_ns) @ sensor.ego_from_sensor
-        camera_from_world = se3.invert(world_from_camera)
+    def _camera_view(self, name: str, frame: int, cuboids: Sequence[Boxes3D]) -> CameraView:
+        picture = self._sensors.picture(name, frame)
+        camera_from_world = se3.invert(picture.world_from_camera)
         overlays = []
         for layer, boxes in zip(self._layers, cuboids, strict=True):
-            center = layer.centers_at(frame, timestamp_ns)
+            center = layer.centers_at(frame, picture.timestamp_ns)
             corners = cuboid_geometry.corners(center, boxes.size_lwh_m, boxes.q_wxyz)
-            outlines = outline_cuboids(corners, camera_from_world, sensor.camera)
-            overlays.append(CameraOverlay(layer.boxes2d_at(sensor.name, frame), boxes, outlines))
-        usable = reader.usable(frame)
+            outlines = outline_cuboids(corners, camera_from_world, picture.camera)
+            overlays.append(CameraOverlay(layer.boxes2d_at(name, frame), boxes, outlines))
         return CameraView(
-            name=sensor.name,
-            camera=sensor.camera,
-            azimuth_rad=_azimuth(sensor),
-            timestamp_ns=timestamp_ns,
-            jpeg=reader.jpeg(frame) if usable else b"",
-            problem="" if usable else self._problem(sensor.name, frame, int(reader.status[frame])),
+            name=name,
+            camera=picture.camera,
+            azimuth_rad=picture.azimuth_rad,
+            timestamp_ns=picture.timestamp_ns,
+            jpeg=picture.jpeg,
+            problem=picture.problem,
             overlays=tuple(overlays),
         )
 
     def _ground_view(self, frame: int, cuboids: Sequence[Boxes3D]) -> GroundView | None:
-        if not self._lidars and not any(len(layer.cuboids) for layer in self._layers):
+        if not self._sensors.has_lidar and not any(len(layer.cuboids) for layer in self._layers):
             return None
         times = self._info.frame_timestamp_ns
-        ego_from_world = se3.invert(self._world_from_ego("frame", frame, int(times[frame])))
+        ego_from_world = se3.invert(self._sensors.world_from_ego("frame", frame, int(times[frame])))
         first = int(np.searchsorted(times, times[frame] - TRAIL_NS))
         overlays = []
         for layer, boxes in zip(self._layers, cuboids, strict=True):
@@ -236,39 +217,5 @@ class SceneReader:
                     trail_cuboid=trail_cuboid,
                 )
             )
-        return GroundView(self._points(frame, ego_from_world), tuple(overlays))
-
-    def _points(self, frame: int, ego_from_world: F64) -> F32:
-        clouds = [
-            self._points_ego(reader.sensor, reader.sweep(frame), frame, ego_from_world)
-            for reader in self._lidars
-            if reader.usable(frame)
-        ]
-        return np.concatenate([np.empty((0, 3), dtype=np.float32), *clouds])
-
-    def _points_ego(self, lidar: Sensor, sweep: Sweep, frame: int, ego_from_world: F64) -> F32:
-        if not np.isfinite(sweep.points).all():
-            finite = np.isfinite(sweep.points[:, :3]).all(axis=1)
-            sweep = Sweep(sweep.timestamp_ns, sweep.points[finite], sweep.point_time_offset_ns[finite])
-        try:
-            world = sweep.points_world(lidar, self._info.trajectory)
-        except OutOfRangeError as error:
-            raise SourceError(f"{self._info.name}: {lidar.name} at frame {frame}: {error}") from error
-        return se3.apply(ego_from_world, world).astype(np.float32)
-
-    def _world_from_ego(self, what: str, frame: int, timestamp_ns: int) -> F64:
-        try:
-            pose: F64 = self._info.trajectory.at(np.array([timestamp_ns]))[0]
-            return pose
-        except OutOfRangeError as error:
-            raise SourceError(f"{self._info.name}: {what} at frame {frame}: {error}") from error
-
-    def _problem(self, camera: str, frame: int, status: int) -> str:
-        if status == SampleStatus.MISSING:
-            return "no picture at this frame"
-        return self._problems.get((camera, frame), "picture quarantined")
-
-
-def _azimuth(sensor: Sensor) -> float:
-    axis = sensor.ego_from_sensor[:3, 2]
-    return float(np.arctan2(axis[1], axis[0]))
+        points = se3.apply(ego_from_world, self._sensors.cloud(frame).world_m).astype(np.float32)
+        return GroundView(points, tuple(overlays))
