@@ -59,8 +59,9 @@ format: $(STAMP)
 	@$(BIN)/ruff check --quiet --fix .
 	@$(BIN)/ruff format --quiet .
 
+# BREAK=yes: also where clients that were made for the API as it was would no longer work with it.
 proto: $(STAMP)
-	@.ci/generated $(BIN)/python
+	@.ci/generated $(BIN)/python $(if $(filter yes,$(BREAK)),--accept-break)
 
 # TrackEval, py-motmetrics and nuscenes-devkit, which tests compare our metrics with, in an environment of their own.
 oracles: $(ORACLES)/.installed

@@ -27,6 +27,7 @@ LIGHT_PACKAGES = [
     "fleetlabel.model",
     "fleetlabel.store",
     "fleetlabel.labels",
+    "fleetlabel.v1.label_service_pb2",
     "fleetlabel.engine.ingest",
     "fleetlabel.engine.detect",
     "fleetlabel.engine.lift",
