@@ -90,6 +90,17 @@ def test_a_gap_longer_than_asked_stays_open() -> None:
     assert set(rows.track_id.tolist()) == {1}
 
 
+def test_what_crosses_a_place_one_after_the_other_does_not_stand_there_meanwhile() -> None:
+    xyxy_px = np.array([[300.0, 200.0, 340.0, 300.0]])
+    crossing = Detections2D(
+        np.array([3, 20, 35]), np.repeat(xyxy_px, 3, axis=0), np.full(3, 0.9), np.zeros(3)
+    )
+    rows = solved_2d(crossing)
+    assert rows.frame.tolist() == [3, 20, 35], "nobody saw anything there between"
+    standing = solved_2d(driving_past([3, 5, *range(22, N_FRAMES)]), Smooth2DConfig(fill_lone_frames=2))
+    assert standing.frame.tolist() == list(range(3, N_FRAMES)), "two that are near are a motion"
+
+
 def test_weak_detections_before_the_birth_are_claimed() -> None:
     score = np.where(np.arange(N_FRAMES) < 6, 0.35, 0.9)
     online = Tracker2D().run(TIMES, driving_past(range(N_FRAMES), score))

@@ -52,12 +52,14 @@ def owner_of_rows(track_id: I64, detection: I64, n_detections: int) -> I64:
 
 
 def output_rows(evidence: Evidence, line: Timeline, config: SmoothConfig) -> OutputRows:
-    """The samples to give out: all with a detection, short gaps."""
+    """The samples to give out: all with a detection, short gaps, beside lone detections just very short ones."""
     seen = line.detection >= 0
     left, right = neighbours(line.ptr, line.detection)
     time_s = evidence.time_s[line.frame]
-    gap = time_s[right] - time_s[left]
-    shown = np.flatnonzero(seen | (gap <= config.fill_gap_s + 1e-9))
+    filled = time_s[right] - time_s[left] <= config.fill_gap_s + 1e-9
+    lone = _lone(line, seen, config.fill_lone_frames)
+    filled &= ~(lone[left] | lone[right]) | (line.frame[right] - line.frame[left] <= config.fill_lone_frames)
+    shown = np.flatnonzero(seen | filled)
     shown = shown[np.lexsort((line.track[shown], line.frame[shown]))]
     rank = np.empty(len(line.class_id), dtype=np.int64)  # ids from 1 in order of first detection
     rank[np.lexsort((np.arange(len(rank)), line.frame[line.ptr[:-1]]))] = np.arange(1, len(rank) + 1)
@@ -71,6 +73,17 @@ def output_rows(evidence: Evidence, line: Timeline, config: SmoothConfig) -> Out
         class_id=line.class_id[line.track[shown]].astype(np.int16), detection=line.detection[shown],
         status=np.where(seen[shown], Status.smoothed, Status.interpolated).astype(np.uint8),
     )  # fmt: skip
+
+
+def _lone(line: Timeline, seen: Bool, within_frames: int) -> Bool:
+    """Samples (K,) with a detection that has no other of its track so near: nobody knows how its object moves."""
+    sample = np.flatnonzero(seen)
+    near = (line.track[sample][1:] == line.track[sample][:-1]) & (
+        np.diff(line.frame[sample]) <= within_frames
+    )
+    lone = np.zeros(len(seen), dtype=np.bool_)
+    lone[sample] = ~(np.append(near, False) | np.append(False, near))
+    return lone
 
 
 def solve(evidence: Evidence, owner: I64, config: SmoothConfig, start_noise: F64, reach_m: float) -> Timeline:

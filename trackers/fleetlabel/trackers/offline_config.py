@@ -27,6 +27,8 @@ class SmoothConfig:
         link_gate: largest squared Mahalanobis distance per number of the box.
         class_penalty: added to the distance and taken off the similarity where classes differ.
         fill_gap_s: longest gap that is filled with interpolated boxes.
+        fill_lone_frames: the same, in frames, beside a detection that has no other of its track so near. Those are
+            often of two objects that crossed the same place, one after the other.
         min_detections: tracks with fewer detections are dropped.
         min_mean_score: tracks whose detections score less on average are dropped.
         min_evidence: tracks whose scores add up to less are dropped.
@@ -49,6 +51,7 @@ class SmoothConfig:
     link_gate: float
     class_penalty: float
     fill_gap_s: float
+    fill_lone_frames: int
     min_detections: int
     min_mean_score: float
     min_evidence: float
@@ -77,6 +80,7 @@ class Smooth2DConfig(SmoothConfig):
     link_gate: float = 4.0
     class_penalty: float = 0.3
     fill_gap_s: float = 3.0
+    fill_lone_frames: int = 3
     min_detections: int = 2
     min_mean_score: float = 0.4
     min_evidence: float = 1.5
@@ -130,6 +134,7 @@ class Smooth3DConfig(SmoothConfig):
     link_gate: float = 6.0
     class_penalty: float = 0.3
     fill_gap_s: float = 3.0
+    fill_lone_frames: int = 3
     min_detections: int = 3
     min_mean_score: float = 0.5
     min_evidence: float = 2.0

@@ -32,7 +32,7 @@ from fleetlabel.store.boxes import part_of
 from fleetlabel.store.runs import Run, declare_run, open_run
 from fleetlabel.trackers import Smooth2DConfig, Smooth3DConfig, smooth_tracks_2d, smooth_tracks_3d
 
-ALGORITHM_VERSION = 1  # of smoothing
+ALGORITHM_VERSION = 2  # of smoothing
 LABELS_VERSION = 2  # of putting pictures and cuboids together
 
 
