@@ -12,7 +12,7 @@ from rich.console import Console
 from fleetlabel.engine.evaluate import Report, evaluate
 from fleetlabel.engine.evaluate.occlusion import visible_share
 from fleetlabel.engine.evaluate.truth import load_truth
-from fleetlabel.engine.export.projection import project_labels
+from fleetlabel.engine.evaluate.projection import project_labels
 from fleetlabel.engine.ingest.testing import Scene, ingest, write_kitti, write_pandaset
 from fleetlabel.geometry import quaternion
 from fleetlabel.model.boxes import Boxes2D, Boxes3D, Source

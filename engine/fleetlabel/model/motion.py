@@ -9,7 +9,7 @@ from fleetlabel.geometry.arrays import F64, I64, Bool
 from fleetlabel.model.boxes import Boxes3D
 
 # Beyond this nobody knows how an object moved; below, errors of place would look like speed.
-_LONGEST_STEP_NS, _SHORTEST_STEP_NS = 1_000_000_000, 10_000_000
+LONGEST_STEP_NS, _SHORTEST_STEP_NS = 1_000_000_000, 10_000_000
 
 
 def moved_to(boxes: Boxes3D, timestamp_ns: I64) -> tuple[F64, F64]:
@@ -44,7 +44,7 @@ def _neighbour(boxes: Boxes3D, forward: Bool) -> I64:
     track, time = boxes.track_id[order], boxes.timestamp_ns[order]
     step_ns = np.diff(time)
     joined = (np.diff(track) == 0) & (track[1:] >= 0)
-    joined &= (step_ns >= _SHORTEST_STEP_NS) & (step_ns <= _LONGEST_STEP_NS)
+    joined &= (step_ns >= _SHORTEST_STEP_NS) & (step_ns <= LONGEST_STEP_NS)
     later, earlier = np.full(n, -1, dtype=np.int64), np.full(n, -1, dtype=np.int64)
     later[order[:-1][joined]] = order[1:][joined]
     earlier[order[1:][joined]] = order[:-1][joined]

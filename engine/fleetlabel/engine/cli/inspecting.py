@@ -1,11 +1,9 @@
-"""Commands that look at a store: ``info``, ``export``, ``eval``."""
+"""Commands that look at a store: ``info``, ``eval``."""
 
 from __future__ import annotations
 
 import json
 import sys
-from enum import StrEnum
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -22,12 +20,6 @@ from fleetlabel.store import describe as describe_store
 Version = Annotated[
     str | None, typer.Option("--labels", help="Which label version.", show_default="the newest")
 ]
-
-
-class ExportFormat(StrEnum):
-    """Formats that labels can be written in."""
-
-    KITTI = "kitti"
 
 
 def info(store: opt.StoreArg, as_json: opt.Json = False) -> None:
@@ -60,32 +52,6 @@ def info(store: opt.StoreArg, as_json: opt.Json = False) -> None:
         )
     console.print(table)
     console.print(f"content hash: {described.content_hash}")
-
-
-def export(
-    store: opt.StoreArg,
-    out: Annotated[
-        Path, typer.Option("--out", "-o", metavar="FOLDER", help="Where to write.", show_default=False)
-    ],
-    format: Annotated[
-        ExportFormat, typer.Option("--format", "-f", help="Format to write.")
-    ] = ExportFormat.KITTI,
-    labels: Version = None,
-    as_json: opt.Json = False,
-) -> None:
-    """Write a label version in another tool's format."""
-    from fleetlabel.engine.export import export_kitti
-
-    opened = SequenceStore.open(store)
-    version = labels or opened.latest_labels().name
-    exporters = {ExportFormat.KITTI: export_kitti}
-    lines = exporters[format](opened, version, out)
-    if as_json:
-        print(
-            json.dumps({"labels": version, "format": format.value, "out": str(out), "notes": lines}, indent=1)
-        )
-    else:
-        print("\n".join(lines))
 
 
 def evaluate(

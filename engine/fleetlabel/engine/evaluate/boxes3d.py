@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from fleetlabel.engine.evaluate.projection import project_labels
 from fleetlabel.engine.evaluate.truth import MIN_HEIGHT_PX, Truth, our_names, range_from_ego
-from fleetlabel.engine.export.projection import project_labels
 from fleetlabel.geometry import quaternion, yaw
 from fleetlabel.geometry.arrays import F64, AnyArray, Bool
 from fleetlabel.model.boxes import Boxes3D

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from fleetlabel.engine.evaluate.report import Scores
-from fleetlabel.engine.export.kitti_rows import KittiRows, kitti_rows
+from fleetlabel.engine.exchange.kitti_rows import KittiRows, kitti_rows
+from fleetlabel.engine.exchange.labels import StoredLabels
 from fleetlabel.engine.ingest.kitti_labels import DONT_CARE
 from fleetlabel.geometry.arrays import F64
 from fleetlabel.model.errors import UsageError
@@ -74,7 +75,8 @@ def score_store(store: SequenceStore, version: str, ground_truth: str) -> Mappin
         )
     sections: dict[str, tuple[Scores, ...]] = {}
     for camera in cameras:
-        truth, prediction = kitti_rows(store, ground_truth, camera), kitti_rows(store, version, camera)
+        truth = kitti_rows(StoredLabels(store, ground_truth), camera)
+        prediction = kitti_rows(StoredLabels(store, version), camera)
         named = f" {camera}" if len(cameras) > 1 else ""
         sections[f"2D{named}"] = _rows({cls: score_2d(truth, prediction, cls) for cls in CLASSES})
         sections[f"3D{named}"] = _rows({cls: score_3d(truth, prediction, cls) for cls in CLASSES})
@@ -127,7 +129,7 @@ def _compare(truth: KittiRows, prediction: KittiRows, cls: str) -> _Compared:
     ignorable = kitti_ignorable(
         cls,
         truth_class=mine.name,
-        truncation=mine.truncation,
+        truncation=mine.truncation_grade,
         occlusion=mine.occlusion,
         prediction_frame=theirs.frame,
         prediction_xyxy=theirs.xyxy_px,

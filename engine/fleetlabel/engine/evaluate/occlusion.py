@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from fleetlabel.engine.export.projection import exposure_ns
+from fleetlabel.engine.evaluate.projection import exposure_ns
 from fleetlabel.geometry import quaternion
 from fleetlabel.geometry.arrays import F64, Bool
 from fleetlabel.model.boxes import Boxes3D

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fleetlabel.engine.evaluate.occlusion import visible_share
-from fleetlabel.engine.export.projection import project_labels
+from fleetlabel.engine.evaluate.projection import project_labels
 from fleetlabel.geometry import boxes as cuboids
 from fleetlabel.geometry import se3
 from fleetlabel.geometry.arrays import F64, I64, AnyArray, Bool

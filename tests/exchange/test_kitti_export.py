@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fleetlabel.engine.evaluate import evaluate
-from fleetlabel.engine.export import export_kitti, kitti_rows
+from fleetlabel.engine.exchange import StoredLabels, export_labels, writable_format
+from fleetlabel.engine.exchange.kitti_rows import kitti_rows
 from fleetlabel.engine.ingest.kitti_labels import rect_boxes, world_boxes
 from fleetlabel.engine.ingest.testing import (
     PANDASET_CAMERAS,
@@ -28,6 +29,10 @@ from fleetlabel.model.errors import StoreExistsError
 from fleetlabel.store import SequenceStore
 
 ALPHA, XYXY, HWL, LOCATION, ROTATION_Y = 2, slice(3, 7), slice(7, 10), slice(10, 13), 13
+
+
+def export_kitti(store: SequenceStore, version: str, out: Path) -> list[str]:
+    return list(export_labels(StoredLabels(store, version), writable_format("kitti"), out, version).notes)
 
 
 def read_rows(path: Path) -> tuple[list[list[str]], F64]:
@@ -183,8 +188,9 @@ def test_cuboids_alone_get_the_box_that_the_camera_sees(tmp_path: Path) -> None:
     store = ingest(tmp_path / "drive", tmp_path / "drive.zarr")
     lines = export_kitti(store, "ground_truth", tmp_path / "out")
     assert sum("rows" in line for line in lines) == len(PANDASET_CAMERAS)
-    rows = kitti_rows(store, "ground_truth", "front_camera")
-    assert not rows.scored
+    labels = StoredLabels(store, "ground_truth")
+    rows = kitti_rows(labels, "front_camera")
+    assert not labels.scored
     sensor = store.info.sensor("front_camera")
     for frame in range(scene.n_frames):
         time_s = 0.1 * frame + PANDASET_CAMERAS["front_camera"][0]

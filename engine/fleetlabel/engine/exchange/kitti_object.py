@@ -1,0 +1,81 @@
+"""KITTI object: one label file per picture, ``label_2/000012.txt``, with ``calib/000012.txt`` beside.
+
+Its rows are the tracking benchmark's without frame and identity; truncation is a share, 0 to 1. Files with a score as
+16th column are a detector's results, the form in which most 3D detectors write theirs.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from fleetlabel.engine.exchange.contract import Block, Reading, WritableFormat
+from fleetlabel.engine.exchange.files import label_files, lines
+from fleetlabel.engine.exchange.kitti_text import (
+    KittiParser,
+    carries,
+    format_calib,
+    formatted,
+    row_blocks,
+    told,
+)
+from fleetlabel.engine.exchange.labels import Labels
+from fleetlabel.engine.exchange.rows import camera_in, frame_in
+from fleetlabel.engine.exchange.writing import new_text, refuse_existing
+from fleetlabel.model.errors import SourceError
+
+
+class KittiObjectLabels(WritableFormat):
+    """Labels and results of KITTI's object benchmark."""
+
+    name = "kitti-object"
+    title = "KITTI object"
+    looks_for = "<frame>.txt in the folder, in label_2/, or in <sequence>/<camera>/label_2/"
+    carries = carries("")
+
+    def write(self, labels: Labels, out: Path) -> list[str]:
+        """See the base class."""
+        found = []
+        for camera in labels.cameras:
+            folder, left_out = out / labels.drive.file_name / camera, Counter[str]()
+            refuse_existing(folder)
+            calib, n_rows = format_calib(labels.drive, camera), 0
+            for rows in row_blocks(labels, camera, left_out):
+                n_rows += len(rows)
+                for frame in np.unique(rows.frame).tolist():
+                    mine = rows.take(rows.frame == frame)
+                    cut = np.where(np.isfinite(mine.truncation), mine.truncation, -1.0)
+                    with new_text(folder / "label_2" / f"{frame:06d}.txt") as file:
+                        file.write(formatted(mine, [""] * len(mine), cut, labels.scored))
+                    with new_text(folder / "calib" / f"{frame:06d}.txt") as file:
+                        file.write(calib)
+            found += [f"{folder}: {n_rows} rows", *told(labels.drive, camera, left_out)]
+        return found
+
+    def read(self, path: Path, reading: Reading) -> Iterator[Block]:
+        """See the base class."""
+        for folder in self._folders(path, reading):
+            files = label_files(folder, "*.txt", "KITTI object labels")
+            parser = KittiParser(reading, camera_in(f"{folder.parent.name}/", reading))
+            for file in files:
+                frame = frame_in(file.name)
+                if frame is None:
+                    raise SourceError(f"{file} is not named after a frame, like 000012.txt; move it away")
+                for number, line in lines(file):
+                    parser.add(f"{file} line {number}", frame, -1, line.split())
+                if parser.full():
+                    yield from parser.blocks()
+            yield from parser.blocks()
+
+    def _folders(self, path: Path, reading: Reading) -> list[Path]:
+        found = [path / reading.drive.file_name, path]
+        for root in found:
+            folders = [
+                folder for folder in [*root.glob("label_2"), *root.glob("*/label_2")] if folder.is_dir()
+            ]
+            if folders:
+                return sorted(folders)
+        return [path]
