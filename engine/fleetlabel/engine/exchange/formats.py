@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from fleetlabel.engine.exchange.coco import CocoLabels
 from fleetlabel.engine.exchange.contract import LabelFormat, WritableFormat
 from fleetlabel.engine.exchange.kitti_object import KittiObjectLabels
 from fleetlabel.engine.exchange.kitti_tracking import KittiTrackingLabels
+from fleetlabel.engine.exchange.mot import MotLabels
+from fleetlabel.engine.exchange.yolo import YoloLabels
 from fleetlabel.model.errors import UsageError
 
 FORMATS: Mapping[str, LabelFormat] = MappingProxyType(
@@ -16,6 +19,9 @@ FORMATS: Mapping[str, LabelFormat] = MappingProxyType(
         for format in (
             KittiTrackingLabels(),
             KittiObjectLabels(),
+            CocoLabels(),
+            YoloLabels(),
+            MotLabels(),
         )
     }
 )

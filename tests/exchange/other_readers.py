@@ -1,0 +1,103 @@
+"""Reads label files with other people's tools, in their own environment; imports nothing of FleetLabel.
+
+Usage: ``python other_readers.py QUESTION ARGUMENT...``; prints what was read as JSON.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import sys
+from typing import Any
+
+
+def coco(path: str) -> Any:
+    """Boxes as pycocotools indexes them, and AP50 of the labels as results on themselves."""
+    from pycocotools.coco import COCO
+    from pycocotools.cocoeval import COCOeval
+
+    truth = COCO(path)
+    boxes = []
+    for annotation in truth.loadAnns(truth.getAnnIds()):
+        image = truth.loadImgs(annotation["image_id"])[0]
+        boxes.append(
+            {
+                "camera": image["camera"],
+                "frame": image["frame_id"],
+                "category": truth.loadCats(annotation["category_id"])[0]["name"],
+                "track_id": annotation.get("track_id", -1),
+                **{name: annotation[name] for name in ("bbox", "iscrowd")},
+            }
+        )
+    results = [
+        {name: annotation[name] for name in ("image_id", "category_id", "bbox", "score")}
+        for annotation in truth.dataset["annotations"]
+        if not annotation["iscrowd"]
+    ]
+    evaluation = COCOeval(truth, truth.loadRes(results), "bbox")
+    evaluation.evaluate()
+    evaluation.accumulate()
+    evaluation.summarize()
+    return {"boxes": boxes, "ap50": evaluation.stats[1]}
+
+
+def motmetrics(path: str) -> Any:
+    """Rows of a MOTChallenge file as py-motmetrics loads them: frame, id, x, y, width, height."""
+    import motmetrics as mm
+
+    table = mm.io.loadtxt(path, fmt="mot15-2D", min_confidence=1e-12)
+    return [
+        [int(frame), int(track), *(float(row[name]) for name in ("X", "Y", "Width", "Height"))]
+        for (frame, track), row in table.iterrows()
+    ]
+
+
+def trackeval_mot(folder: str, sequence: str, n_frames: str) -> Any:
+    """Scores of a sequence's labels as results on themselves, as TrackEval reads them."""
+    import shutil
+    import tempfile
+    from pathlib import Path
+
+    import trackeval
+
+    results = Path(tempfile.mkdtemp())
+    shutil.copytree(Path(folder) / sequence / "gt", results / "self/data")
+    rows = [line.split(",") for line in (results / "self/data/gt.txt").read_text().splitlines()]
+    kept = [",".join(row[:7] + ["-1"] * 3) for row in rows if float(row[6]) > 0]
+    (results / "self/data" / f"{sequence}.txt").write_text("\n".join(kept) + "\n")
+    # As ground truth, TrackEval takes confidence for a flag.
+    truth = Path(tempfile.mkdtemp())
+    shutil.copytree(Path(folder) / sequence, truth / sequence)
+    flags = [",".join([*row[:6], "1" if float(row[6]) > 0 else "0", *row[7:]]) for row in rows]
+    (truth / sequence / "gt/gt.txt").write_text("\n".join(flags) + "\n")
+    data = trackeval.datasets.MotChallenge2DBox(
+        {
+            "GT_FOLDER": str(truth),
+            "TRACKERS_FOLDER": str(results),
+            "TRACKERS_TO_EVAL": ["self"],
+            "SKIP_SPLIT_FOL": True,
+            "SEQ_INFO": {sequence: int(n_frames)},
+            "BENCHMARK": "MOT17",
+            "PRINT_CONFIG": False,
+        }
+    )
+    raw = data.get_raw_seq_data("self", sequence)
+    seen = data.get_preprocessed_seq_data(raw, "pedestrian")
+    quiet = {"PRINT_CONFIG": False}
+    return {
+        "GT_Dets": int(seen["num_gt_dets"]),
+        "GT_IDs": int(seen["num_gt_ids"]),
+        "HOTA": float(trackeval.metrics.HOTA().eval_sequence(seen)["HOTA"].mean()),
+        "MOTA": float(trackeval.metrics.CLEAR(quiet).eval_sequence(seen)["MOTA"]),
+        "IDF1": float(trackeval.metrics.Identity(quiet).eval_sequence(seen)["IDF1"]),
+    }
+
+
+QUESTIONS = {function.__name__: function for function in (coco, motmetrics, trackeval_mot)}
+
+
+if __name__ == "__main__":
+    with contextlib.redirect_stdout(io.StringIO()):
+        answer = QUESTIONS[sys.argv[1]](*sys.argv[2:])
+    print(json.dumps(answer))
