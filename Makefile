@@ -46,7 +46,8 @@ quick: $(STAMP)
 # fleet of 200 logs, some of which are poisoned.
 soak: $(STAMP)
 	@FLEETLABEL_SOAK_KILLS=200 FLEETLABEL_SOAK_LOGS=200 FLEETLABEL_SYNC=1 $(BIN)/pytest -q \
-		tests/labels/test_killed_editors.py tests/cluster/test_chaos.py tests/cluster/test_poisoned.py $(ARGS)
+		tests/labels/test_killed_editors.py tests/cluster/test_chaos.py tests/cluster/test_poisoned.py \
+		tests/catalog/test_killed_engine.py $(ARGS)
 
 check: $(STAMP)
 	@$(BIN)/ruff check --quiet .

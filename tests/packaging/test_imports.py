@@ -20,6 +20,8 @@ HEAVY = {
     "grpc",
     "open3d",
     "sqlalchemy",
+    "alembic",
+    "psycopg",
 }
 LIGHT_PACKAGES = [
     "fleetlabel.geometry",

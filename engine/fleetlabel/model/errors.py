@@ -43,6 +43,34 @@ class EditError(FleetLabelError, ValueError):
     """An edit of labels cannot be done: it contradicts itself, the labels or the sequence."""
 
 
+class CatalogError(FleetLabelError, RuntimeError):
+    """The engine's catalog cannot be opened or written."""
+
+
+class OperationNotFoundError(FleetLabelError, LookupError):
+    """The engine knows no such operation (any more)."""
+
+
+class CancelledOperationError(FleetLabelError):
+    """Somebody cancelled an operation; what it had committed is kept."""
+
+
+class LimitError(FleetLabelError, RuntimeError):
+    """A client has as much going on as one may have at a time."""
+
+
+class UnknownTokenError(FleetLabelError, PermissionError):
+    """A token is none of this engine's, has expired or was revoked."""
+
+
+class AccessError(FleetLabelError, PermissionError):
+    """Who asks may not do that."""
+
+
+class OutsideRootsError(AccessError):
+    """A path or address is not in the folders that the engine may touch."""
+
+
 class StoreError(FleetLabelError):
     """A store cannot be opened or written."""
 

@@ -29,6 +29,7 @@ from fleetlabel.engine.cli import (
     queueing,
     reporting,
     synthesising,
+    tokens,
     validating,
     verifying,
 )
@@ -95,6 +96,7 @@ _COMMANDS: dict[str, Callable[..., None]] = {
 }
 for _name, _command in _COMMANDS.items():
     app.command(_name)(_telling_of_ctrl_c(_command))
+app.add_typer(tokens.token, name="token")
 
 
 def main() -> None:

@@ -90,17 +90,23 @@ class Answer:
     unreadable: Mapping[str, str]
 
 
-def find(path: Path, query: Query, on_read: Callable[[], None] | None = None) -> Answer:
+def find(
+    path: Path,
+    query: Query,
+    on_read: Callable[[], None] | None = None,
+    admit: Callable[[Path], bool] | None = None,
+) -> Answer:
     """The stores in a folder that a query describes.
 
     Args:
         on_read: called after each store that had to be read.
+        admit: others than those that it takes are not looked at.
 
     Raises:
         StoreNotFoundError: there is no store.
         UsageError: places are asked for, and no log says where it was.
     """
-    stores = _living(path)
+    stores = {name: store for name, store in _living(path).items() if admit is None or admit(store)}
     fingerprints, entries = _up_to_date(path, stores, on_read or (lambda: None))
     checks = last_checks(path)
     found, placeless = [], []

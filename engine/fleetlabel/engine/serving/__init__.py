@@ -1,0 +1,9 @@
+"""What the engine's services stand on, whatever the wire: data roots, operations, the list of sequences."""
+
+from fleetlabel.engine.serving.operations import Operations
+from fleetlabel.engine.serving.pipeline_work import pipeline_work
+from fleetlabel.engine.serving.roots import DataRoots
+from fleetlabel.engine.serving.sequences import SequencePage, list_sequences
+from fleetlabel.engine.serving.work import Report, Work
+
+__all__ = ["DataRoots", "Operations", "Report", "SequencePage", "Work", "list_sequences", "pipeline_work"]
