@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import sys
 from collections.abc import Callable, Iterator
@@ -18,6 +19,7 @@ from cluster.tasks_for_workers import deadly, harmless
 from detect.small_models import square_finder
 from fleetlabel.engine.cluster import Connection, DaskWorkers, connect, start_local
 from fleetlabel.engine.cluster.inspection import versions
+from fleetlabel.engine.cluster.opening import undisturbed
 from fleetlabel.engine.detect.backend import BackendSpec
 from fleetlabel.engine.fleet.run import FleetOutcome
 from fleetlabel.engine.fleet.workplace import find_workers, gpus_for
@@ -62,6 +64,24 @@ def test_what_kills_its_worker_is_found_out_and_what_stood_beside_it_is_cleared(
     assert len((tmp_path / "deadly").read_text().splitlines()) == 3, "tried twice on workers, once alone"
 
 
+def test_ctrl_c_waits_until_dask_is_open_and_can_be_closed() -> None:
+    opened = []
+
+    def open_something() -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        opened.append(signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, ()))
+
+    with pytest.raises(KeyboardInterrupt):
+        undisturbed(open_something)
+    assert opened == [True]
+
+
+@pytest.mark.slow
+def test_workers_do_not_see_ctrl_c(local: Connection) -> None:
+    blocked = local.client.run(signal.pthread_sigmask, signal.SIG_BLOCK, [])
+    assert [signal.SIGINT in of_worker for of_worker in blocked.values()] == [True, True]
+
+
 @pytest.mark.slow
 def test_processes_give_the_labels_that_threads_give(
     run: RunFleet, local: Connection, small_fleet: Fleet, expected: dict[str, str], tmp_path: Path
@@ -73,11 +93,17 @@ def test_processes_give_the_labels_that_threads_give(
 def test_a_wrong_address_is_told(
     run: RunFleet, small_fleet: Fleet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sys.modules[connect.__module__], "CONNECT_S", 1.0)
-    with pytest.raises(
-        ClusterError, match=r"no Dask scheduler answers at tcp://127.0.0.1:9 .*dask scheduler"
+    monkeypatch.setattr(sys.modules[connect.__module__], "REFUSED_S", 0.3)
+    for address, said in (
+        (
+            "tcp://127.0.0.1:9",
+            r"answers at tcp://127.0.0.1:9 \(Connection refused\); start one with `dask scheduler`",
+        ),
+        ("nobody.invalid:8786", r"answers at tcp://nobody.invalid:8786 \(.*(not known|resolution)"),
+        ("tcp://127.0.0.1", "answers at tcp://127.0.0.1 .*port"),
     ):
-        run(small_fleet, fleet__cluster="tcp://127.0.0.1:9")
+        with pytest.raises(ClusterError, match=f"no Dask scheduler {said}"):
+            run(small_fleet, fleet__cluster=address, existing="resume")
     with pytest.raises(UsageError, match="neither an address"):
         run(small_fleet, fleet__cluster="nowhere.json", existing="resume")
     (tmp_path / "scheduler.json").write_text("{}")
@@ -92,7 +118,7 @@ def test_something_else_that_listens_is_no_scheduler(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(sys.modules[connect.__module__], "CONNECT_S", 2.0)
     with socket.create_server(("127.0.0.1", 0)) as server, ExitStack() as stack:
         port = server.getsockname()[1]
-        with pytest.raises(ClusterError, match="no Dask scheduler answers"):
+        with pytest.raises(ClusterError, match="does not answer as a Dask scheduler does"):
             connect(f"127.0.0.1:{port}", stack)
 
 
@@ -109,7 +135,7 @@ def test_what_no_worker_has_is_told_before_anything_starts(
 def test_workers_of_another_version_or_without_the_files_are_refused(
     run: RunFleet, local: Connection, small_fleet: Fleet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    module: Any = sys.modules[connect.__module__]
+    module: Any = sys.modules[Connection.__module__]
     with monkeypatch.context() as patch:
         here = versions()
         for name, found in (("fleetlabel", "worker .*has fleetlabel"), ("distributed", "scheduler .*has")):

@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 
 from fleetlabel.engine.fleet.root import FleetRoot
 from fleetlabel.engine.fleet.sources import Drive, find_drives, is_one_drive
+from fleetlabel.engine.ingest import open_sequence
+from fleetlabel.engine.ingest.rig_writer import write_rig
 from fleetlabel.engine.ingest.testing import Scene, write_kitti, write_pandaset
 from fleetlabel.model.errors import UsageError
 
@@ -53,6 +55,18 @@ def test_what_cannot_be_told_is_a_drive_with_a_problem(logs: Path) -> None:
     assert bad.source == logs / "junk"
     assert "no drive log" in str(bad.problem)
     assert len(drives) == 3
+
+
+def test_a_drive_in_a_folder_goes_by_its_own_name(logs: Path, tmp_path: Path) -> None:
+    for folder in ("rigs/first", "rigs/second"):
+        write_rig(open_sequence(logs / "kitti", "0001"), tmp_path / folder)
+    drives = find_drives([tmp_path / "rigs"])
+    assert drives == find_drives([tmp_path / "rigs" / "first", f"{tmp_path}/rigs/s*"])
+    assert [(drive.source.name, drive.sequence) for drive in drives] == [
+        ("first", "0001"),
+        ("second", "0001"),
+    ]
+    assert [open_sequence(drive.source, drive.sequence).info.name for drive in drives] == ["0001"] * 2
 
 
 @pytest.mark.parametrize(

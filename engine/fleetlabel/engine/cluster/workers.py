@@ -10,7 +10,7 @@ from asyncio import CancelledError
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from fleetlabel.engine.cluster.connect import Connection
+from fleetlabel.engine.cluster.connection import Connection
 from fleetlabel.engine.cluster.isolated import perform_isolated
 from fleetlabel.engine.pipeline.driver import Landed
 from fleetlabel.engine.pipeline.faults import Fault, Trouble

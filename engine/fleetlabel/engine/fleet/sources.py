@@ -173,14 +173,17 @@ def _sequences_of(path: Path, sequence: str | None) -> Iterator[Drive]:
         yield Drive(path, sequence or "", f"{path} has no sequence in it")
     elif sequence is None:
         for name in names:
-            yield _told_once(path, name)
+            yield from _told_once(path, name)
     elif sequence in names:
-        yield _told_once(path, sequence)
+        yield from _told_once(path, sequence)
     else:
         yield Drive(path, sequence, f"{path} has no sequence {sequence!r}; it has {', '.join(names)}")
 
 
-def _told_once(path: Path, name: str) -> Drive:
-    """A sequence that has a folder of its own, which is a drive log as well, goes by that."""
+def _told_once(path: Path, name: str) -> Iterator[Drive]:
+    """A sequence that has a folder of its own, which is a drive log as well, goes by that, and by its name in there."""
     own = path / name
-    return Drive(own if own.is_dir() and _is_drive(own) else path, name)
+    if own.is_dir() and _is_drive(own):
+        yield from (Drive(own, its_own) for its_own in list_sequences(own))
+    else:
+        yield Drive(path, name)
