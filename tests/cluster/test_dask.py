@@ -22,6 +22,7 @@ from fleetlabel.engine.cluster.inspection import versions
 from fleetlabel.engine.cluster.opening import undisturbed
 from fleetlabel.engine.detect.backend import BackendSpec
 from fleetlabel.engine.fleet.run import FleetOutcome
+from fleetlabel.engine.fleet.status import look
 from fleetlabel.engine.fleet.workplace import find_workers, gpus_for
 from fleetlabel.engine.pipeline.config import load_config
 from fleetlabel.engine.pipeline.driver import drive
@@ -104,6 +105,8 @@ def test_a_wrong_address_is_told(
     ):
         with pytest.raises(ClusterError, match=f"no Dask scheduler {said}"):
             run(small_fleet, fleet__cluster=address, existing="resume")
+        seen = look(tmp_path / "out")
+        assert (seen.state, "no Dask scheduler" in seen.news["reason"]) == ("failed", True)
     with pytest.raises(UsageError, match="neither an address"):
         run(small_fleet, fleet__cluster="nowhere.json", existing="resume")
     (tmp_path / "scheduler.json").write_text("{}")

@@ -63,6 +63,8 @@ def status(
     by = f" by {seen.driver}" if seen.driver else ""
     died = "; its driver is gone: go on with the same command and --resume" if seen.state == "died" else ""
     console.print(f"{seen.root}: {seen.state}{by}{died}", markup=False)
+    if seen.state == "failed" and seen.news.get("reason"):
+        console.print(f"  {seen.news['reason']}", style="red", markup=False)
     deleted = f", {seen.deleted} deleted on purpose" if seen.deleted else ""
     console.print(
         f"{seen.sequences} sequences: {seen.done} done, {len(seen.unfinished)} begun, {seen.waiting} waiting, "

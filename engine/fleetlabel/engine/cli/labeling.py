@@ -107,7 +107,7 @@ def track(
 
 def run(
     sources: opt.SourcesArg,
-    out: opt.Out = None,
+    out: opt.OutOfRun = None,
     model: opt.Model = None,
     detections2d: opt.Detections2D = None,
     detections3d: opt.Detections3D = None,

@@ -39,7 +39,7 @@ SourcesArg = Annotated[
     list[str],
     typer.Argument(
         metavar="SOURCE...",
-        help="Drive logs; or folders of them, globs, and lists (@drives.txt), for a store each below --out.",
+        help="Drive logs; or folders of them, globs, and lists (@drives.txt), for a store each below --out. Also s3://.",
         show_default=False,
     ),
 ]
@@ -50,6 +50,17 @@ Out = Annotated[
         "-o",
         metavar="STORE",
         help="The store to write, also s3://.",
+        parser=place_of,
+        show_default=False,
+    ),
+]
+OutOfRun = Annotated[
+    Path | None,
+    typer.Option(
+        "--out",
+        "-o",
+        metavar="STORE|ROOT",
+        help="The store to write; with many drives, the folder for their stores. Also s3://.",
         parser=place_of,
         show_default=False,
     ),

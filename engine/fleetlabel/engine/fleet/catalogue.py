@@ -28,7 +28,7 @@ from fleetlabel.store.groups import read_group
 from fleetlabel.store.object_path import ObjectPath
 from fleetlabel.store.tombstones import tombstone_of
 
-_VERSION = 1  # of the index; another one is made anew
+_VERSION = 2  # of the index; another one is made anew
 _PATIENCE_S = 60.0
 _TABLE = "CREATE TABLE stores (name TEXT PRIMARY KEY, fingerprint TEXT NOT NULL, entry TEXT NOT NULL)"
 

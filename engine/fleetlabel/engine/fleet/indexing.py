@@ -16,6 +16,7 @@ from fleetlabel.engine.fleet.places import way_of
 from fleetlabel.geometry.arrays import AnyArray
 from fleetlabel.model.boxes import Boxes
 from fleetlabel.model.errors import FleetLabelError, StoreNotFoundError
+from fleetlabel.model.sensors import SensorKind
 from fleetlabel.store import LabelVersion, SequenceStore
 from fleetlabel.store.groups import DOCUMENT, subgroups
 from fleetlabel.store.hierarchy import JOURNAL
@@ -23,6 +24,7 @@ from fleetlabel.store.sequence import GROUND_TRUTH
 from fleetlabel.store.tombstones import FOLDER as TOMBSTONES
 
 _BLOCK_FRAMES = 2048
+UPLOAD = "upload"
 _HASH_BYTES = 66  # at the end of a journal
 
 
@@ -37,7 +39,7 @@ class Entry:
         format: of the log.
         start_ns, stop_ns: times of its first and last frame.
         frames: number of frames.
-        sensors: their names.
+        cameras, lidars: their names.
         way: points (latitude, longitude) in degrees along its way, if the log says where it is.
         labels: the newest label version, if there is one.
         edits: records of people's edits.
@@ -56,7 +58,8 @@ class Entry:
     start_ns: int = 0
     stop_ns: int = 0
     frames: int = 0
-    sensors: tuple[str, ...] = ()
+    cameras: tuple[str, ...] = ()
+    lidars: tuple[str, ...] = ()
     way: tuple[tuple[float, float], ...] | None = None
     labels: str | None = None
     edits: int = 0
@@ -109,11 +112,12 @@ def _entry(name: str, store: SequenceStore) -> Entry:
         name=name,
         sequence=info.name,
         vehicle=None if vehicle is None else str(vehicle),
-        format=str(info.source.get("format", "")),
+        format=_format(info.source),
         start_ns=int(info.frame_timestamp_ns[0]),
         stop_ns=int(info.frame_timestamp_ns[-1]),
         frames=info.n_frames,
-        sensors=tuple(sensor.name for sensor in info.sensors),
+        cameras=tuple(sensor.name for sensor in info.of_kind(SensorKind.CAMERA)),
+        lidars=tuple(sensor.name for sensor in info.of_kind(SensorKind.LIDAR)),
         way=None if way is None else tuple((float(lat), float(lon)) for lat, lon in way),
         labels=None if version is None else version.name,
         edits=edits,
@@ -123,6 +127,13 @@ def _entry(name: str, store: SequenceStore) -> Entry:
         objects=objects,
         boxes=boxes,
     )
+
+
+def _format(source: Mapping[str, Any]) -> str:
+    """What the drive was read from; of an upload, which is kept as a rig folder in between, that it was one."""
+    origin = source.get("origin")
+    uploaded = isinstance(origin, Mapping) and origin.get("format") == UPLOAD
+    return UPLOAD if uploaded else str(source.get("format", ""))
 
 
 def _newest(store: SequenceStore) -> LabelVersion | None:
@@ -187,4 +198,4 @@ def from_json(text: str) -> Entry:
     values: dict[str, Any] = json.loads(text)
     way = values["way"]
     values["way"] = None if way is None else tuple((lat, lon) for lat, lon in way)
-    return Entry(**values | {name: tuple(values[name]) for name in ("sensors", "deleted")})
+    return Entry(**values | {name: tuple(values[name]) for name in ("cameras", "lidars", "deleted")})

@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
-from fleetlabel.engine.fleet.stages import CLOSE, OPEN, PLAN
+from fleetlabel.engine.fleet.stages import CLOSE, IN_ORDER, OPEN, PLAN
 from fleetlabel.engine.pipeline.tasks import Finished
 
 
@@ -88,7 +88,7 @@ class Progress:
         return state
 
     def stage_totals(self) -> dict[str, dict[str, float]]:
-        """Sums over all tasks of each stage, times in seconds."""
+        """Sums over all tasks of each stage, in the order of a sequence's way, times in seconds."""
         return {
             stage: {
                 "tasks": totals["tasks"],
@@ -97,7 +97,7 @@ class Progress:
                 "wall_s": totals["wall_us"] / 1e6,
                 "cpu_s": totals["cpu_us"] / 1e6,
             }
-            for stage, totals in self.stages.items()
+            for stage, totals in sorted(self.stages.items(), key=lambda item: IN_ORDER.index(item[0]))
         }
 
     def snapshot(self) -> dict[str, Any]:

@@ -19,12 +19,13 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from fleetlabel.engine.fleet.sources import FOLDER, Drive
-from fleetlabel.model.errors import CorruptStoreError, StoreExistsError, UsageError
+from fleetlabel.model.errors import CorruptStoreError, FleetLabelError, StoreExistsError, UsageError
 from fleetlabel.store import buckets, durable
 from fleetlabel.store.object_path import ObjectPath, place_of
 
@@ -166,6 +167,15 @@ class FleetRoot:
     def note_progress(self, progress: Mapping[str, Any]) -> None:
         """Keeps how far a run is, for others to read."""
         durable.write_file(self.state / "progress.json", json.dumps(progress).encode())
+
+    @contextmanager
+    def noting_failure(self) -> Iterator[None]:
+        """Keeps why a run did not even begin."""
+        try:
+            yield
+        except FleetLabelError as error:
+            self.note_progress({"state": "failed", "reason": str(error)})
+            raise
 
     def progress(self) -> dict[str, Any]:
         """How far the last run said it was; empty if nothing is known."""

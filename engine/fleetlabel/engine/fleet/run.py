@@ -128,8 +128,9 @@ def run_fleet(
         members, deleted = _living(root, root.enlist(drives))
         inputs = [one.source for one in drives[:: max(1, len(drives) // 10)] if one.problem is None]
         inputs += [path for path in (config.model, config.detections2d, config.detections3d) if path]
-        workplace = find_workers(config, cluster, stack)
-        workplace.check(root.state, lease.token, [path.resolve() for path in inputs])
+        with root.noting_failure():
+            workplace = find_workers(config, cluster, stack)
+            workplace.check(root.state, lease.token, [path.resolve() for path in inputs])
         return _Fleet(root, config, workplace, lease, observer).run(members, deleted, stack)
 
 
@@ -219,8 +220,8 @@ class _Fleet:
             raise InterruptedRunError(
                 f"interrupted; what was finished is kept in {self._root.path}: the same command with --resume goes on"
             ) from error
-        except BaseException:
-            self._tell("failed")
+        except BaseException as error:
+            self._tell("failed", str(error) or type(error).__name__)
             raise
         self._tell("finished")
         return self._outcome(members, deleted)
@@ -321,9 +322,10 @@ class _Fleet:
             self._lease.check()
             self._tell("running")
 
-    def _tell(self, state: str) -> None:
+    def _tell(self, state: str, reason: str | None = None) -> None:
         snapshot = self._progress.snapshot() | {
             "state": state,
+            "reason": reason,
             "dashboard": self._workplace.dashboard,
             "slots": self._workplace.slots,
             "updated_ns": time.time_ns(),

@@ -24,6 +24,9 @@ from fleetlabel.model.sensors import SensorKind
 from fleetlabel.store import SequenceInfo, SequenceStore, describe
 
 OPEN, PLAN, CLOSE = "open", "plan", "close"
+IN_ORDER = (
+    OPEN, "ingest", PLAN, "detect", "lift", "track2d", "track3d", "smooth2d", "smooth3d", "labels", CLOSE,
+)  # fmt: skip
 
 _JPEG_BYTES_PER_PX = 0.5
 _PICTURES_AT_ONCE = 8

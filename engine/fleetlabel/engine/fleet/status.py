@@ -10,6 +10,7 @@ from typing import Any
 
 from fleetlabel.engine.fleet.failures import Group, group_failures
 from fleetlabel.engine.fleet.root import FleetRoot
+from fleetlabel.engine.fleet.stages import IN_ORDER
 from fleetlabel.model.errors import CorruptStoreError, FleetLabelError
 from fleetlabel.store import SequenceStore, Table
 from fleetlabel.store.groups import read_group
@@ -24,7 +25,7 @@ class Unfinished:
 
     Attributes:
         name: of its store.
-        stages: stage -> (committed, declared) samples of its tables.
+        stages: stage -> (committed, declared) samples of its tables, in the order of the stages.
     """
 
     name: str
@@ -43,7 +44,7 @@ class FleetStatus:
         frames, quarantined: of those that are done.
         unfinished: sequences that are begun.
         failures: by cause.
-        news: what the driver said last: frames/s, time left, dashboard.
+        news: what the driver said last: frames/s, time left, dashboard; why it gave up.
     """
 
     root: Path
@@ -133,7 +134,7 @@ def _committed(store: Path) -> dict[str, tuple[int, int]]:
             declared[stage] += table.length
     except (FleetLabelError, OSError):
         return {}
-    return {stage: (committed[stage], total) for stage, total in declared.items()}
+    return {stage: (committed[stage], declared[stage]) for stage in IN_ORDER if stage in declared}
 
 
 def _stage_of(table: Path) -> str | None:
