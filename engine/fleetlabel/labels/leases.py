@@ -116,11 +116,18 @@ class Leases:
 
 def next_items(queues: Sequence[Queue], person: str, count: int, lasts_s: float = LASTS_S) -> list[Item]:
     """The best items that nobody else is at, leased to a person; what the person was sent to before is given back."""
+    return [item for _, item in next_items_of(queues, person, count, lasts_s)]
+
+
+def next_items_of(
+    queues: Sequence[Queue], person: str, count: int, lasts_s: float = LASTS_S
+) -> list[tuple[Queue, Item]]:
+    """As :func:`next_items`, each with the queue that it is of: names of sequences need not differ."""
     leases = [Leases(queue.labels.store, lasts_s) for queue in queues]
     place = {id(queue): number for number, queue in enumerate(queues)}
     mine: list[set[int]] = [set() for _ in queues]
     refused: list[set[int]] = [set() for _ in queues]
-    items: list[Item] = []
+    items: list[tuple[Queue, Item]] = []
     for queue, item in ranked_together(queues):
         if len(items) == count:
             break
@@ -129,7 +136,7 @@ def next_items(queues: Sequence[Queue], person: str, count: int, lasts_s: float 
             continue
         if item.object_id in mine[at] or leases[at].take(item.object_id, person):
             mine[at].add(item.object_id)
-            items.append(item)
+            items.append((queue, item))
         else:
             refused[at].add(item.object_id)
     for own, kept in zip(leases, mine, strict=True):

@@ -33,6 +33,9 @@ from fleetlabel.model.errors import (
     UnsafeFileError,
     UsageError,
 )
+from fleetlabel.model.errors import (
+    RequestIdError as RequestIdError,
+)
 from fleetlabel.v1 import errors_pb2
 
 # Key of the serialized ErrorDetail in the trailing metadata.
@@ -80,10 +83,6 @@ class RequestError(UsageError):
     def below(self, path: str) -> RequestError:
         """The same error of a message that is a field of another."""
         return RequestError(f"{path}.{self.what}", self.expected, self.found, self.remedy)
-
-
-class RequestIdError(StoreExistsError, UsageError):
-    """A request id was used before, for something else."""
 
 
 class ConflictError(FleetLabelError, RuntimeError):

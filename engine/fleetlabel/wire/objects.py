@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -150,17 +150,16 @@ def solved_message(
     class_name: str,
     boxes: ObjectBoxes,
     n_frames: int,
-    provenance: Provenance | None = None,
-    provenance3d: Provenance | None = None,
+    provenance: Callable[[str], Provenance] | None = None,
 ) -> objects_pb2.SolvedObject:
     """An object with all of its boxes.
 
     Args:
         n_frames: of the sequence.
-        provenance, provenance3d: of its 2D boxes and of its cuboids.
+        provenance: of its boxes in a camera's pictures, and of its cuboids (camera "").
     """
     message = objects_pb2.SolvedObject(object=object_message(item), class_name=class_name)
-    cuboids = Block(boxes.cuboids, 0, n_frames, "", *_same(provenance3d, len(boxes.cuboids)))
+    cuboids = Block(boxes.cuboids, 0, n_frames, "", *_same(provenance, "", len(boxes.cuboids)))
     message.cuboids.boxes.CopyFrom(boxes3d_message(cuboids))
     message.cuboids.solved = "" in boxes.solved
     message.cuboids.std_m_f64 = _std_bytes(boxes.std.get(""))
@@ -168,7 +167,7 @@ def solved_message(
         shown = boxes.pictures[camera]
         if not len(shown):
             continue
-        block = Block(shown, 0, n_frames, camera, *_same(provenance, len(shown)))
+        block = Block(shown, 0, n_frames, camera, *_same(provenance, camera, len(shown)))
         message.pictures.add(
             boxes=boxes2d_message(block),
             solved=camera in boxes.solved,
@@ -201,10 +200,12 @@ def solved_of(
     return item, message.class_name, ObjectBoxes(cuboids, pictures, frozenset(solved), std)
 
 
-def _same(provenance: Provenance | None, rows: int) -> tuple[tuple[Provenance, ...], Any]:
+def _same(
+    provenance: Callable[[str], Provenance] | None, camera: str, rows: int
+) -> tuple[tuple[Provenance, ...], Any]:
     if provenance is None:
         return (), np.full(rows, -1, dtype=np.int16)
-    return (provenance,), np.zeros(rows, dtype=np.int16)
+    return (provenance(camera),), np.zeros(rows, dtype=np.int16)
 
 
 def _std_bytes(std: F64 | None) -> bytes:

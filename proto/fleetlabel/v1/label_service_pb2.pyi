@@ -102,20 +102,22 @@ class GetObjectResponse(_message.Message):
     def __init__(self, state: _Optional[_Union[_frames_pb2.LabelsState, _Mapping]] = ..., object: _Optional[_Union[_objects_pb2.SolvedObject, _Mapping]] = ...) -> None: ...
 
 class CommitEditsRequest(_message.Message):
-    __slots__ = ("request_id", "sequence_id", "base_record", "edits", "reason", "active_ms")
+    __slots__ = ("request_id", "sequence_id", "base_record", "edits", "reason", "active_ms", "base_version")
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     SEQUENCE_ID_FIELD_NUMBER: _ClassVar[int]
     BASE_RECORD_FIELD_NUMBER: _ClassVar[int]
     EDITS_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
     ACTIVE_MS_FIELD_NUMBER: _ClassVar[int]
+    BASE_VERSION_FIELD_NUMBER: _ClassVar[int]
     request_id: str
     sequence_id: str
     base_record: int
     edits: _containers.RepeatedCompositeFieldContainer[_edits_pb2.Edit]
     reason: str
     active_ms: int
-    def __init__(self, request_id: _Optional[str] = ..., sequence_id: _Optional[str] = ..., base_record: _Optional[int] = ..., edits: _Optional[_Iterable[_Union[_edits_pb2.Edit, _Mapping]]] = ..., reason: _Optional[str] = ..., active_ms: _Optional[int] = ...) -> None: ...
+    base_version: str
+    def __init__(self, request_id: _Optional[str] = ..., sequence_id: _Optional[str] = ..., base_record: _Optional[int] = ..., edits: _Optional[_Iterable[_Union[_edits_pb2.Edit, _Mapping]]] = ..., reason: _Optional[str] = ..., active_ms: _Optional[int] = ..., base_version: _Optional[str] = ...) -> None: ...
 
 class NewObject(_message.Message):
     __slots__ = ("given_id", "object_id")
