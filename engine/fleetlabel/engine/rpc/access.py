@@ -279,4 +279,6 @@ class Access(grpc.aio.ServerInterceptor):
             raise UnavailableError("the engine is being stopped; ask again when it is back")
         finally:
             stopped.cancel()
-            next_.cancel()
+            if not next_.done():
+                next_.cancel()
+                await asyncio.wait((next_,))  # what it holds is let go of before anybody closes it
