@@ -350,9 +350,9 @@ class TestVideo:
         edit(filmed, lambda rig: rig["cameras"][0]["model"].update(width_px=640))
         code, said = validate(filmed)
         assert code == 1
-        assert "cameras[0].model: expected 640x64 px, found 128x64 px in frame 0" in said
-        _, quarantined = open_sequence(filmed).read_sensor("front", 0, 4)
-        assert len(quarantined) == 4
+        assert "cameras[0].model: expected 640x64 px, found 128x64 px" in said
+        with pytest.raises(SourceError, match="expected 640x64 px, found 128x64 px"):
+            open_sequence(filmed)
 
 
 def front(**changes: object) -> Callable[[dict[str, Any]], object]:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import struct
 from fractions import Fraction
 from pathlib import Path
 
@@ -181,6 +182,61 @@ def test_a_damaged_frame_is_set_aside_and_moves_no_other(tmp_path: Path) -> None
     assert [entry.sample for entry in quarantined] == [5]
     assert "intra.mp4 frame 5 cannot be decoded" in quarantined[0].reason
     assert part.samples["status"].tolist() == [0] * 5 + [SampleStatus.QUARANTINED] + [0] * 6
+
+
+@pytest.mark.parametrize(("name", "options"), [("b.mp4", B_FRAMES), ("open.mp4", OPEN_GOP)])
+def test_what_is_made_from_a_damaged_frame_is_set_aside_in_any_range(
+    tmp_path: Path, name: str, options: dict[str, str]
+) -> None:
+    path = write(tmp_path / name, 60, options=options)
+    with av.open(str(path)) as container:
+        packets = [packet for packet in container.demux(video=0) if packet.size]
+    damaged = next(at for at, packet in enumerate(packets) if at > 14 and not packet.is_keyframe)
+    after = next(packet.pts for packet in packets[damaged:] if packet.is_keyframe)
+    every = sorted(packet.pts for packet in packets)
+    content = bytearray(path.read_bytes())
+    at = content.index(bytes(packets[damaged]))
+    content[at + 4 : at + packets[damaged].size] = bytes(packets[damaged].size - 4)
+    path.write_bytes(content)
+    video = open_video(path)
+    found = numbers(video, 0, 60)
+    for row, number in enumerate(found):
+        assert number in (row, None), "no frame shows another"
+    first = every.index(packets[damaged].pts)
+    assert found[first] is None
+    assert found[every.index(after) :] == list(range(every.index(after), 60)), (
+        "from the next keyframe on all is well"
+    )
+    lost = {row for row, number in enumerate(found) if number is None}
+    for start in (0, first - 3, first, first + 2, every.index(after) - 1):
+        again = numbers(video, start, start + 7)
+        assert {start + row for row, number in enumerate(again) if number is None} == lost & set(
+            range(start, start + 7)
+        )
+
+
+def trimmed(source: Path, target: Path, skip: int, frames: int, frame_ticks: int) -> Path:
+    """An MP4 whose edit list shows ``frames`` frames from ``skip`` on; the media stay whole."""
+    content = bytearray(source.read_bytes())
+    at = content.index(b"elst") + 12  # version and flags, then the number of edits
+    duration, media_time, rate = struct.unpack(">Iii", content[at : at + 12])
+    duration = round(duration * frames / len(open_video(source)))
+    content[at : at + 12] = struct.pack(">Iii", duration, media_time + skip * frame_ticks, rate)
+    target.write_bytes(content)
+    return target
+
+
+@pytest.mark.parametrize("options", [B_FRAMES, OPEN_GOP])
+def test_an_edit_list_shows_what_a_player_shows(tmp_path: Path, options: dict[str, str]) -> None:
+    whole = write(tmp_path / "whole.mp4", 50, options=options)
+    with av.open(str(whole)) as container:
+        ticks = int(1 / (30 * container.streams.video[0].time_base))
+    video = open_video(trimmed(whole, tmp_path / "trimmed.mp4", 17, 20, ticks))
+    with av.open(str(video.path)) as container:
+        shown = [number_of(rgb_of(frame)) for frame in container.decode(video=0)]
+    assert shown[0] == 17
+    assert numbers(video, 0, len(video)) == shown
+    assert numbers(video, 9, 14) == shown[9:14]
 
 
 def test_a_cut_off_file_is_refused(tmp_path: Path) -> None:

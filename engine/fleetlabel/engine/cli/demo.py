@@ -32,7 +32,7 @@ def demo(
     out: Annotated[Path, typer.Option("--out", "-o", metavar="FOLDER", help="Where everything goes.")] = Path(
         "demo"
     ),
-    seed: Annotated[int, typer.Option(min=0, help="Of the synthetic drive.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=(1 << 63) - 1, help="Of the synthetic drive.")] = 0,
     duration: Annotated[
         float, typer.Option(min=0.1, max=36_000.0, metavar="SECONDS", help="Of the synthetic drive.")
     ] = 20.0,
@@ -66,16 +66,16 @@ def make_demo(out: Path, config: SynthConfig, model: Path) -> None:
 
 def _claim(out: Path, config: SynthConfig, model: Path) -> None:
     """Notes which demo a folder holds, so that a later call goes on with that and nothing else."""
-    wanted = {"drive": config.model_dump(mode="json"), "model": str(model)}
+    wanted = json.dumps({"drive": config.model_dump(mode="json"), "model": str(model)}, indent=1).encode()
     note = out / SETTINGS
     if note.exists():
-        if json.loads(note.read_bytes()) != wanted:
+        if note.read_bytes() != wanted:
             raise UsageError(f"{out} holds the demo of another drive; delete it or give another --out")
     elif out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UsageError(f"{out} exists and is no demo; give another --out")
     else:
         make_folder(out)
-        write_file(note, json.dumps(wanted, indent=1).encode())
+        write_file(note, wanted)
 
 
 def _generate(folder: Path, config: SynthConfig) -> None:

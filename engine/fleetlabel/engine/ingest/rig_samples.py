@@ -79,7 +79,7 @@ def sensor_samples(folder: Path, entry: CameraEntry | LidarEntry, field: str) ->
         SourceError: data or times are not there, do not fit together, or cannot be read.
     """
     endings = PICTURES if isinstance(entry, CameraEntry) else POINTS
-    video = _video(folder, entry, f"{field}.data")
+    video = _video(folder, entry, field)
     table = None
     where = folder / RIG_FILE
     if entry.timestamps is not None:
@@ -143,13 +143,21 @@ def sensor_frames(
 def _video(folder: Path, entry: CameraEntry | LidarEntry, field: str) -> Video | None:
     if not isinstance(entry, CameraEntry) or Path(entry.data).suffix.lower() not in VIDEOS:
         return None
-    path = inside(folder, entry.data, field)
+    path = inside(folder, entry.data, f"{field}.data")
     if path.is_dir():
         return None
     if not path.is_file():
-        raise RigError([Problem(path, field, "a video file", "nothing", "put it there, or correct data")])
-    require_inside(folder, path, field)
-    return open_video(path)
+        remedy = "put it there, or correct data"
+        raise RigError([Problem(path, f"{field}.data", "a video file", "nothing", remedy)])
+    require_inside(folder, path, f"{field}.data")
+    video = open_video(path)
+    if video.size_px != (entry.model.width_px, entry.model.height_px):
+        expected, found = (
+            f"{w}x{h} px" for w, h in ((entry.model.width_px, entry.model.height_px), video.size_px)
+        )
+        remedy = "correct model, or use the original video: a calibration is for pictures of one size"
+        raise RigError([Problem(path, f"{field}.model", expected, found, remedy)])
+    return video
 
 
 def _of_video(

@@ -3,7 +3,8 @@
 Demuxing once gives the presentation time of every frame and the keyframes; nothing is decoded for that but the first
 few frames. A range is decoded from the last keyframe that is shown before it. Frames are found by their presentation
 time, never by counting, so B-frames, open groups of pictures, odd and variable frame rates, edit lists and start
-offsets make no difference; a frame that cannot be decoded is missing and moves no other.
+offsets make no difference; a frame that cannot be decoded is missing and moves no other. Decoders conceal: what is
+decoded after damage looks like a frame and may show anything, so that frames up to the next keyframe are missing, too.
 
 Not done: pictures of streams with gradual decoder refresh instead of keyframes are exact only some frames after the
 refresh began; the file's rotation mark is not applied, since a calibration is for the pictures as they are kept.
@@ -72,7 +73,7 @@ class Video:
         return np.array([round((pts - first) * scale) for pts in self.pts.tolist()], dtype=np.int64)
 
     def frames(self, start: int, stop: int) -> Iterator[tuple[int, Any | None]]:
-        """Frames ``start:stop`` as PyAV's ``VideoFrame``, in order; None for one that cannot be decoded."""
+        """Frames ``start:stop`` as PyAV's ``VideoFrame``, in order; None for one that cannot be decoded or trusted."""
         if start >= stop:
             return
         cursor = self._cursor(start)
@@ -173,7 +174,10 @@ class _Cursor:
 
     def _decoded(self, packets: Iterator[Any]) -> Iterator[tuple[int, Any]]:
         pts, row = self._video.pts, -1
-        for frame in _decoded(self._stream, packets):
+        damage = _Damage()
+        for frame in _decoded(self._stream, packets, damage):
+            if frame.pts in damage:
+                continue
             place = int(np.searchsorted(pts, frame.pts)) if frame.pts is not None else len(pts)
             # Frames before the keyframe need what came before it; those that the index does not have are not shown.
             if place < max(self.row, row + 1) or place >= len(pts) or pts[place] != frame.pts:
@@ -285,7 +289,7 @@ def _shown_before(path: Path, pts: int) -> set[int]:
     shown: set[int] = set()
     with _open(path) as container:
         stream = container.streams.video[0]
-        for frame in _decoded(stream, _demuxed(container, stream)):
+        for frame in _decoded(stream, _demuxed(container, stream), _Damage()):
             if frame.pts is None or frame.pts >= pts:
                 break
             if not frame.is_corrupt:
@@ -309,12 +313,38 @@ def _demuxed(container: Any, stream: Any) -> Iterator[Any]:
             yield packet
 
 
-def _decoded(stream: Any, packets: Iterator[Any]) -> Iterator[Any]:
+class _Damage:
+    """Which frames hang on damaged packets, told by the packets' order alone: where decoding began has no say."""
+
+    def __init__(self) -> None:
+        self._damaged = False
+        self._clean_from: int | None = None
+        self._pts: set[int] = set()
+
+    def __contains__(self, pts: int) -> bool:
+        return pts in self._pts
+
+    def note(self, packet: Any, broken: bool) -> None:
+        """Takes a packet in the order of decoding; ``broken`` if the decoder refused it."""
+        if packet.is_keyframe:
+            # What comes after a keyframe but is shown before it may still be made from what was before.
+            self._clean_from = packet.pts if self._damaged else None
+            self._damaged = False
+        self._damaged |= broken or bool(packet.is_corrupt)
+        if self._damaged or (self._clean_from is not None and packet.pts < self._clean_from):
+            self._pts.add(packet.pts)
+
+
+def _decoded(stream: Any, packets: Iterator[Any], damage: _Damage) -> Iterator[Any]:
     """Frames in order of presentation; packets that cannot be decoded give none."""
     import av
 
     for packet in chain(packets, [None]):
+        frames, broken = [], False
         try:
-            yield from stream.codec_context.decode(packet)
+            frames = stream.codec_context.decode(packet)
         except (av.FFmpegError, OSError):
-            continue
+            broken = True
+        if packet is not None:
+            damage.note(packet, broken)
+        yield from frames

@@ -37,7 +37,7 @@ def video_part(
         if at is None:
             continue
         problem = _fault(frame, row, video, size_px) or times.faults.get(start + at)
-        if frame is not None:
+        if frame is not None and (frame.width, frame.height) == size_px:
             pictures[at] = _encoded(rgb_of(frame), encoding)
         status[at] = SampleStatus.QUARANTINED if problem else SampleStatus.OK
         if problem:
@@ -61,7 +61,10 @@ def _encoded(rgb: U8, encoding: Encoding) -> bytes:
 
 def _fault(frame: Any, row: int, video: Video, size_px: tuple[int, int]) -> str | None:
     if frame is None:
-        return f"{video.path} frame {row} cannot be decoded; restore the video from the original log"
+        return (
+            f"{video.path} frame {row} cannot be decoded, or is made from one that cannot; restore the video from the "
+            "original log"
+        )
     if frame.is_corrupt:
         return f"{video.path} frame {row} is damaged; restore the video from the original log"
     if (frame.width, frame.height) != size_px:
