@@ -94,7 +94,37 @@ def trackeval_mot(folder: str, sequence: str, n_frames: str) -> Any:
     }
 
 
-QUESTIONS = {function.__name__: function for function in (coco, motmetrics, trackeval_mot)}
+def datumaro(format: str, path: str) -> Any:
+    """Boxes as Datumaro imports them."""
+    import re
+
+    from datumaro.components.annotation import Bbox
+    from datumaro.components.dataset import Dataset
+
+    dataset = Dataset.import_from(path, format)
+    labels = dataset.categories()[next(iter(dataset.categories()))]
+    rows = []
+    for item in dataset:
+        number = re.search(r"(\d+)$", item.id)
+        frame = item.attributes.get("frame", int(number[1]) if number else None)
+        for annotation in item.annotations:
+            if isinstance(annotation, Bbox):
+                x, y, w, h = annotation.get_bbox()
+                rows.append(
+                    {
+                        "id": item.id,
+                        "frame": int(frame),
+                        "label": labels[annotation.label].name,
+                        "xyxy": [float(x), float(y), float(x + w), float(y + h)],
+                        "attributes": {
+                            k: v for k, v in annotation.attributes.items() if isinstance(v, (int, str, float))
+                        },
+                    }
+                )
+    return rows
+
+
+QUESTIONS = {function.__name__: function for function in (coco, motmetrics, trackeval_mot, datumaro)}
 
 
 if __name__ == "__main__":

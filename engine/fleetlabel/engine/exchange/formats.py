@@ -7,6 +7,7 @@ from types import MappingProxyType
 
 from fleetlabel.engine.exchange.coco import CocoLabels
 from fleetlabel.engine.exchange.contract import LabelFormat, WritableFormat
+from fleetlabel.engine.exchange.cvat import CvatLabels
 from fleetlabel.engine.exchange.kitti_object import KittiObjectLabels
 from fleetlabel.engine.exchange.kitti_tracking import KittiTrackingLabels
 from fleetlabel.engine.exchange.mot import MotLabels
@@ -22,6 +23,7 @@ FORMATS: Mapping[str, LabelFormat] = MappingProxyType(
             CocoLabels(),
             YoloLabels(),
             MotLabels(),
+            CvatLabels(),
         )
     }
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,6 +20,8 @@ from fleetlabel.store import SequenceInfo, SequenceStore
 
 # Boxes per block that reading aims at, and frames in the first one.
 _AIM, _FIRST_FRAMES = 20_000, 32
+# Boxes per block of whole tracks.
+_TRACKS_AIM = 250_000
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -132,6 +135,26 @@ class Labels(ABC):
         return (
             boxes for (boxes,) in self.read_blocks(lambda start, stop: (self.shown(camera, start, stop),))
         )
+
+    def picture_tracks(self, camera: str) -> Iterator[Boxes2D]:
+        """All boxes shown in one camera's pictures, in blocks of whole tracks; last those without identity.
+
+        A block is sorted by frame, like all boxes. Labels are read once to count, and once more per block of tracks.
+        """
+        counts: Counter[int] = Counter()
+        for boxes in self.picture_blocks(camera):
+            for track, count in zip(*np.unique(boxes.track_id, return_counts=True), strict=True):
+                counts[int(track)] += int(count)
+        tracks = sorted(track for track in counts if track >= 0)
+        total = np.cumsum([counts[track] for track in tracks])
+        for group in np.split(
+            np.array(tracks, dtype=np.int64), np.flatnonzero(np.diff(total // _TRACKS_AIM)) + 1
+        ):
+            if len(group):
+                mine = [b.take(np.isin(b.track_id, group)) for b in self.picture_blocks(camera)]
+                yield Boxes2D.concatenate(mine)
+        if any(track < 0 for track in counts):
+            yield from (boxes.take(boxes.track_id < 0) for boxes in self.picture_blocks(camera))
 
     def cuboid_blocks(self, time_ns: I64 | None = None) -> Iterator[Boxes3D]:
         """All cuboids, in blocks of whole frames, ascending; at times by frame (F,) if they are given."""

@@ -50,8 +50,8 @@ class MotLabels(WritableFormat):
         ),
         notes=(
             "frames and pixels count from 1",
-            "TrackEval evaluates pedestrians, refuses classes beyond the benchmark's 13, and takes 8 bytes of memory for "
-            "every number up to the largest id",
+            "TrackEval evaluates pedestrians, refuses classes beyond the benchmark's 13, and takes 8 bytes of memory "
+            "for every number up to the largest id",
         ),
     )
 
