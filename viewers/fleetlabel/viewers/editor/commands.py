@@ -265,7 +265,8 @@ def _accept_suggestion(editor: Editor) -> None:
     if suggestion is None:
         editor.say("There is no suggestion for this object")
         return
-    editor.commit(suggestion.edits, f"joined with {editor.name_of(suggestion.other_id)}")
+    edits = corrections.merging_edits(editor.source, suggestion.object_id, suggestion.other_id)
+    editor.commit(edits, f"joined with {editor.name_of(suggestion.other_id)}")
 
 
 def _delete(editor: Editor) -> None:

@@ -137,14 +137,32 @@ def joining_edits(source: Source, object_id: int, other_id: int, frame: int) -> 
         raise EditError("that is the same object; click the other one")
     one, two = source.boxes(object_id).cuboids, source.boxes(other_id).cuboids
     both, left, right = np.intersect1d(one.frame, two.frame, assume_unique=True, return_indices=True)
-    if len(both) > 2 and frame in both:
-        overlap = np.array(
-            [_overlap(one, i, two, j) for i, j in zip(left.tolist(), right.tolist(), strict=True)]
-        )
+    if frame in both:
+        overlap = [_overlap(one, i, two, j) for i, j in zip(left.tolist(), right.tolist(), strict=True)]
         if float(np.median(overlap)) < _SAME_PLACE_IOU:
             edit = e.SwapIdentities(object_id=object_id, other_id=other_id, frame=frame)
             return (edit,), f"identities exchanged from frame {frame} on"
-    return (e.Merge(object_id=object_id, other_id=other_id),), "joined into one object"
+    return merging_edits(source, object_id, other_id), "joined into one object"
+
+
+def merging_edits(source: Source, object_id: int, other_id: int) -> tuple[Edit, ...]:
+    """Two objects become one; where both have boxes, the other's go, and all of it if nothing else is left."""
+    one, two = source.boxes(object_id), source.boxes(other_id)
+    views = {"": (one.cuboids.frame, two.cuboids.frame)}
+    for camera in one.pictures.keys() & two.pictures.keys():
+        views[camera] = (one.pictures[camera].frame, two.pictures[camera].frame)
+    shared = np.unique(np.concatenate([np.intersect1d(*frames) for frames in views.values()]))
+    merge = e.Merge(object_id=object_id, other_id=other_id)
+    if not len(shared):
+        return (merge,)
+    frames = np.unique(np.concatenate([two.cuboids.frame, *(b.frame for b in two.pictures.values())]))
+    before, after = frames[frames < shared[0]], frames[frames > shared[-1]]
+    other = source.now[other_id]
+    if len(after) > len(before):
+        return (*begin_edits(other, int(after[0])), merge)
+    if len(before):
+        return (*end_edits(other, int(before[-1]), source.info.n_frames), merge)
+    return (e.DeleteObject(object_id=other_id),)
 
 
 def _overlap(one: Boxes3D, row: int, two: Boxes3D, other: int) -> float:

@@ -19,6 +19,7 @@ _ABOVE_GROUND_M = 0.25
 _CELL_M = 0.3
 _GAP_CELLS = 2  # empty cells that a cluster may jump
 _FIT_REACH_M = 0.6  # how far a face looks for points on either side
+_FACE_REACH_M, _FACE_GAP_M = 1.5, 0.4
 _FEWEST = 5  # points that anything is fitted to
 _OUTERMOST = 2.0  # percent of a face's points that may lie outside of it
 
@@ -111,11 +112,15 @@ def fitted_face(box: BoxPose, points_m: F64, axis: int, sign: int) -> BoxPose:
     others = [a for a in range(3) if a != axis]
     within = np.all(np.abs(local[:, others]) <= half[others] + 0.1, axis=1)
     along = sign * local[:, axis]
-    within &= (along > -0.25 * half[axis]) & (along <= half[axis] + _FIT_REACH_M)
+    within &= (along > -0.25 * half[axis]) & (along <= half[axis] + _FACE_REACH_M)
     within &= local[:, 2] > -half[2] + 0.15
     if int(within.sum()) < _FEWEST:
         return box
-    return box.with_face(axis, sign, sign * float(np.percentile(along[within], 100.0 - _OUTERMOST)))
+    # Outwards as long as points follow one another: what stands behind a gap is something else.
+    far = np.sort(along[within])
+    gap = np.flatnonzero((np.diff(far) > _FACE_GAP_M) & (far[:-1] > 0.5 * half[axis]))
+    far = far[: int(gap[0]) + 1] if len(gap) else far
+    return box.with_face(axis, sign, sign * float(np.percentile(far, 100.0 - _OUTERMOST)))
 
 
 def _own_points(box: BoxPose, points_m: F64, margin_m: float) -> F64:

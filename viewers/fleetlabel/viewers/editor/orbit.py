@@ -33,16 +33,21 @@ class OrbitCamera:
     @property
     def eye_m(self) -> F64:
         """(3,) where it is."""
-        return self.target_m - self.distance_m * self._axes[2]
+        return self.target_m - self.distance_m * self.axes[2]
 
     @property
-    def _axes(self) -> tuple[F64, F64, F64]:
+    def axes(self) -> tuple[F64, F64, F64]:
         """Unit vectors to the right, downwards and ahead."""
         ca, sa = math.cos(self.azimuth_rad), math.sin(self.azimuth_rad)
         ce, se = math.cos(self.elevation_rad), math.sin(self.elevation_rad)
         ahead = np.array([ca * ce, sa * ce, -se])
         right = np.array([sa, -ca, 0.0])
         return right, np.cross(ahead, right), ahead
+
+    def metres_per_px(self, point_m: F64, height_px: float) -> float:
+        """Size at a point of what takes one pixel of a view that high."""
+        depth = max(float((point_m - self.eye_m) @ self.axes[2]), 0.1)
+        return 2 * depth * math.tan(math.radians(FIELD_OF_VIEW_DEG / 2)) / height_px
 
     def turn(self, du_px: float, dv_px: float) -> None:
         """Turns around the target."""
@@ -64,7 +69,7 @@ class OrbitCamera:
 
     def project(self, points_m: F64, width_px: float, height_px: float) -> tuple[F64, Bool]:
         """Pixels (N, 2) of points (N, 3), and which lie in front of the camera."""
-        right, down, ahead = self._axes
+        right, down, ahead = self.axes
         off = points_m - self.eye_m
         depth = off @ ahead
         valid: Bool = depth > 0.05
@@ -75,7 +80,7 @@ class OrbitCamera:
 
     def ray(self, u: float, v: float, width_px: float, height_px: float) -> F64:
         """(3,) unit direction through a pixel."""
-        right, down, ahead = self._axes
+        right, down, ahead = self.axes
         focal = 0.5 * height_px / math.tan(math.radians(FIELD_OF_VIEW_DEG / 2))
         way = ahead + right * (u - width_px / 2) / focal + down * (v - height_px / 2) / focal
         unit: F64 = way / np.linalg.norm(way)

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from fleetlabel.geometry.arrays import F64
-from fleetlabel.labels import Edit
-from fleetlabel.labels.edits import Merge
 from fleetlabel.model.boxes import Boxes3D
 from fleetlabel.viewers.editor.source import Source
 
@@ -35,11 +33,6 @@ class Suggestion:
     frame: int
     distance_m: float
     text: str
-
-    @property
-    def edits(self) -> tuple[Edit, ...]:
-        """What takes it."""
-        return (Merge(object_id=self.object_id, other_id=self.other_id),)
 
 
 def suggest_identity(source: Source, object_id: int) -> Suggestion | None:

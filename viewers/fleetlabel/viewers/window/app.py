@@ -34,6 +34,7 @@ _DRAWN: dict[Panel, Callable[[Editor], U8]] = {
     Panel.TIMELINE: draw_timeline,
     Panel.STRIP: draw_strip,
 }
+_ESCAPE_S = 0.15  # within which the key follows that would have closed the window
 _DOUBLE_S, _DOUBLE_PX = 0.35, 5.0
 # The screen is asked for again that often after a change: a single request may show what was there before.
 _REDRAWS, _REDRAW_EVERY_S = 3, 0.06
@@ -55,7 +56,7 @@ class AppWindow:
         self._last_down = (0.0, -99.0, -99.0)
         self._double = False
         self._redraws, self._asked_s = 0, 0.0
-        self._shown_main = ""
+        self._leaving, self._asked_to_close_s = False, 0.0
         self.window = self._app.create_window(title, width, height)
         self.window.set_on_layout(self._safely(self._on_layout, None))
         self.window.set_on_key(self._safely(self._on_key, True))
@@ -109,14 +110,14 @@ class AppWindow:
     def _draw_main(self) -> None:
         s = self.editor.session
         over = "help" if s.help_open else s.enlarged
+        if bool(over) != self._over.visible:
+            self._over.visible = bool(over)
+            self.scene.widget.visible = not over
         if over:
             draw = draw_help if s.help_open else draw_enlarged
             self._over.update_image(self._image(draw(self.editor)))
         else:
             self.scene.update()
-        if bool(over) != self._over.visible:
-            self._over.visible = bool(over)
-            self.scene.widget.visible = not over
 
     # --- events -------------------------------------------------------------------------------------------------------
 
@@ -127,7 +128,7 @@ class AppWindow:
         for panel, place in self.editor.layout.places.items():
             frame = gui.Rect(rect.x + place.x, rect.y + place.y, place.width, place.height)
             if panel is Panel.MAIN:
-                self.scene.widget.frame = frame
+                self.scene.lay_out(frame)
                 self._over.frame = frame
             else:
                 self._images[panel].frame = frame
@@ -142,6 +143,9 @@ class AppWindow:
 
     def _on_tick(self) -> bool:
         now = time.monotonic()
+        if self._asked_to_close_s and now - self._asked_to_close_s > _ESCAPE_S:
+            self._leave()
+            return False
         self.editor.tick(now)
         if self.editor.asks_note:
             self.editor.asks_note = False
@@ -166,6 +170,8 @@ class AppWindow:
         name = self._keys.get(key)
         if name is None:
             return False
+        if name == "escape":
+            self._asked_to_close_s = 0.0
         if is_down:
             self.editor.key_down(name, bool(event.is_repeat))
         else:
@@ -214,8 +220,16 @@ class AppWindow:
         self.editor.held = Modifiers("shift" in down, "ctrl" in down, "alt" in down)
 
     def _on_close(self) -> bool:
-        self.editor.close()
-        return True
+        """Open3D closes its window on Escape, and says so before the key: the next tick knows which it was."""
+        if self._leaving:
+            self.editor.close()
+            return True
+        self._asked_to_close_s = time.monotonic()
+        return False
+
+    def _leave(self) -> None:
+        self._leaving = True
+        self.window.close()
 
     # --- text ---------------------------------------------------------------------------------------------------------
 
@@ -264,7 +278,7 @@ class AppWindow:
             try:
                 return callback(*arguments)
             except KeyboardInterrupt:
-                self._app.quit()
+                self._leave()
             except Exception as error:
                 self.editor.say(f"{type(error).__name__}: {error}", Tone.PROBLEM)
             return otherwise

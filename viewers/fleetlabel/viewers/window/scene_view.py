@@ -22,16 +22,17 @@ from fleetlabel.viewers.editor.perspective import (
     surroundings,
     trail_lines,
 )
+from fleetlabel.viewers.editor.stroke_font import facing_lines
 from fleetlabel.viewers.editor.window_layout import Panel
 from fleetlabel.viewers.panels import theme
 
 _NEAR_M, _FAR_M = 0.3, 900.0
-_LABELS = 24  # objects whose number is written in the scene
+_NAMES, _NAME_PX = 30, 11.0  # objects whose number is written in the scene, and how high
 _SWEEPS_AROUND = 6  # frames each way that are accumulated
 _MOST_ACCUMULATED = 250_000
 
 
-def _unit(color: tuple[int, int, int]) -> tuple[float, float, float]:
+def unit(color: tuple[int, int, int]) -> tuple[float, float, float]:
     """Red, green, blue 0..1 of one of the theme's colours."""
     blue, green, red = color
     return red / 255, green / 255, blue / 255
@@ -43,11 +44,13 @@ class SceneView:
     def __init__(self, editor: Editor, window: Any) -> None:
         from open3d.visualization import gui, rendering
 
-        self._gui, self._rendering = gui, rendering
+        self._rendering = rendering
         self._editor = editor
         self.widget = gui.SceneWidget()
         self.widget.scene = rendering.Open3DScene(window.renderer)
-        self.widget.scene.set_background([*_unit(theme.BACKGROUND), 1.0])
+        # Without post-processing nothing turns the background, which Filament keeps in linear light, back.
+        shown = np.power(unit(theme.BACKGROUND), 1 / 2.2)
+        self.widget.scene.set_background(np.array([*shown, 1.0], dtype=np.float32))
         self.widget.enable_scene_caching(True)
         view = self.widget.scene.view
         view.set_post_processing(False)
@@ -56,7 +59,6 @@ class SceneView:
         view.set_shadowing(False, rendering.View.ShadowType.PCF)
         self._origin: F64 = np.floor(editor.world_from_ego[:3, 3])
         self._points_key: object = None
-        self._labels: list[Any] = []
         self._material = {
             "points": self._made("defaultUnlit", point_size=2.0),
             "lines": self._made("unlitLine", line_width=1.4),
@@ -83,8 +85,13 @@ class SceneView:
         self._put("boxes", cuboid_lines(cuboids, s.box_colors), "lines")
         self._put("selected", self._selected_lines(), "thick")
         self._put("thin", self._thin_lines(), "lines")
-        self._name(cuboids)
         self.look()
+
+    def lay_out(self, frame: Any) -> None:
+        """Takes its place."""
+        self.widget.frame = frame
+        if self.widget.visible:
+            self.look()
 
     def look(self) -> None:
         """Moves the camera to where the editor's is."""
@@ -99,6 +106,7 @@ class SceneView:
         )
         target, eye = orbit.target_m - self._origin, orbit.eye_m - self._origin
         camera.look_at(target.astype(np.float32), eye.astype(np.float32), [0.0, 0.0, 1.0])
+        self._put_names()
         self.widget.force_redraw()
 
     # --- geometry -----------------------------------------------------------------------------------------------------
@@ -158,7 +166,7 @@ class SceneView:
         box = editor.shown_pose()
         if box is None:
             return joined([])
-        color = _unit(theme.GHOST if s.ghost is not None or editor.is_guess else theme.ACCENT)
+        color = unit(theme.GHOST if s.ghost is not None or editor.is_guess else theme.ACCENT)
         lines = pose_lines(box, color)
         return dashed(lines) if editor.is_guess else lines
 
@@ -168,35 +176,37 @@ class SceneView:
         parts = []
         if s.ghost is not None:
             centers = np.array([s.ghost.poses[frame].center_m for frame in sorted(s.ghost.poses)])
-            parts.append(trail_lines(centers, _unit(theme.GHOST)))
+            parts.append(trail_lines(centers, unit(theme.GHOST)))
         elif s.selected is not None and editor.item is not None:
             cuboids = editor.source.boxes(s.selected).cuboids
             if len(cuboids) > 1:
-                parts.append(trail_lines(cuboids.center_m, _unit(theme.ACCENT)))
+                parts.append(trail_lines(cuboids.center_m, unit(theme.ACCENT)))
         if s.previous is not None and (old := pose_at(s.previous.cuboids, s.frame)) is not None:
-            parts.append(dashed(pose_lines(old, _unit(theme.BEFORE))))
+            parts.append(dashed(pose_lines(old, unit(theme.BEFORE))))
         if s.clash is not None and s.clash.mine is not None:
-            parts.append(dashed(pose_lines(s.clash.mine, _unit(theme.PROBLEM))))
+            parts.append(dashed(pose_lines(s.clash.mine, unit(theme.PROBLEM))))
         return joined(parts)
 
-    def _name(self, cuboids: Any) -> None:
-        """Numbers of the nearest objects, and of the selected one."""
+    def _put_names(self) -> None:
+        """Numbers of the nearest objects and of the selected one."""
         editor, s = self._editor, self._editor.session
-        for label in self._labels:
-            self.widget.remove_3d_label(label)
-        self._labels = []
+        cuboids = editor.cuboids()
         away = np.linalg.norm(cuboids.center_m - s.orbit.eye_m, axis=1)
-        for row in np.argsort(away, kind="stable")[:_LABELS].tolist():
-            top = cuboids.center_m[row] + [0.0, 0.0, cuboids.size_lwh_m[row, 2] / 2 + 0.3]
-            self._write(top, short_id(int(cuboids.track_id[row])), theme.SOFT)
+        nearest = np.argsort(away, kind="stable")[:_NAMES]
+        tops = [*cuboids.center_m[nearest]]
+        heights = cuboids.size_lwh_m[nearest, 2].tolist()
+        words = [short_id(int(number)) for number in cuboids.track_id[nearest]]
+        colors = [unit(theme.TEXT)] * len(words)
         box = editor.shown_pose()
         if box is not None:
-            top = np.array(box.center_m) + [0.0, 0.0, box.size_lwh_m[2] / 2 + 0.4]
             ghost = s.ghost is not None or s.selected is None
-            words = "new" if ghost else editor.name_of(s.selected or 0)
-            self._write(top, words, theme.GHOST if ghost else theme.ACCENT)
-
-    def _write(self, at_m: F64, words: str, color: tuple[int, int, int]) -> None:
-        label = self.widget.add_3d_label((at_m - self._origin).astype(np.float32), words)
-        label.color = self._gui.Color(*_unit(color))
-        self._labels.append(label)
+            tops.append(np.array(box.center_m))
+            heights.append(box.size_lwh_m[2])
+            words.append("new" if ghost else short_id(s.selected or 0))
+            colors.append(unit(theme.GHOST if ghost else theme.ACCENT))
+        at = np.array(tops).reshape(-1, 3)
+        at[:, 2] += np.array(heights) / 2
+        place, scale = editor.layout.places[Panel.MAIN], editor.layout.scale
+        rgb = np.array(colors).reshape(-1, 3)
+        lines = facing_lines(words, at, rgb, s.orbit, _NAME_PX * scale, place.height)
+        self._put("names", lines, "lines")
