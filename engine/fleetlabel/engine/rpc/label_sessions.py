@@ -193,7 +193,7 @@ class LabelSession:
             raise RequestError("after_record", f"0 to {head.state.record}", str(sent))
         self._watchers += 1
         try:
-            if self._looker is None or self._looker.done():
+            if self._looker is None:
                 self._looker = asyncio.create_task(self._keep_looking())
             first = True
             while True:
@@ -208,6 +208,9 @@ class LabelSession:
                     await changed.wait()
         finally:
             self._watchers -= 1
+            if not self._watchers and self._looker is not None:
+                self._looker.cancel()
+                self._looker = None
 
     async def _batch(self, sent: int, head: View) -> tuple[LabelsState, list[edits_pb2.EditRecord]]:
         if head.state.record == sent:
@@ -240,7 +243,7 @@ class LabelSession:
 
     async def _keep_looking(self) -> None:
         """Takes up what other processes save, while anybody watches."""
-        while self._watchers and not self._engine.stopping.is_set():
+        while True:
             await asyncio.sleep(_LOOK_EVERY_S)
             try:
                 await self.now()

@@ -1,0 +1,337 @@
+"""Labels of a sequence on the engine: read, edited, watched."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from fleetlabel.client.connection import Connection, new_request_id
+from fleetlabel.labels import CarriedOver, Commit, Edit, LabelObject, ObjectBoxes, Record
+from fleetlabel.model.boxes import Boxes2D, Boxes3D
+from fleetlabel.model.errors import StoreError
+from fleetlabel.store import LabelVersion
+from fleetlabel.v1 import label_service_pb2 as pb
+from fleetlabel.v1.label_service_pb2_grpc import LabelServiceStub
+from fleetlabel.wire.boxes import Block, boxes2d_of, boxes3d_of, joined
+from fleetlabel.wire.edits import edit_message, record_of
+from fleetlabel.wire.errors import ConflictError
+from fleetlabel.wire.frames import LabelsState, at_message, range_message, state_of
+from fleetlabel.wire.label_answers import carried_of, version_of
+from fleetlabel.wire.objects import solved_of
+
+_PAGE = 1000
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ObjectView:
+    """One object with the boxes that follow from what people said.
+
+    Attributes:
+        object_id: of the object.
+        item: what people said; None if there is no such object (any more).
+        class_name: where it begins.
+        boxes: all of its boxes; None if there is no such object.
+    """
+
+    object_id: int
+    item: LabelObject | None
+    class_name: str
+    boxes: ObjectBoxes | None
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryEntry:
+    """A record of people's edits, and whether it has not been taken back."""
+
+    record: Record
+    in_effect: bool
+
+
+class RemoteSnapshot:
+    """Labels at one moment: whatever is edited meanwhile, they stay as they are.
+
+    Attributes:
+        state: which labels these are; edits that are made on them name it.
+    """
+
+    def __init__(self, connection: Connection, sequence_id: str, state: LabelsState) -> None:
+        self.state = state
+        self._connection = connection
+        self._sequence_id = sequence_id
+        self._stub = connection.stub(LabelServiceStub)
+        self._at = at_message(state.version or state.record)
+
+    def boxes3d(self, start: int | None = None, stop: int | None = None) -> Boxes3D:
+        """Cuboids of the frames ``start:stop``, all by default; columns are not to be written to."""
+        return joined(list(self.blocks3d(start, stop)), Boxes3D)
+
+    def boxes2d(self, camera: str, start: int | None = None, stop: int | None = None) -> Boxes2D:
+        """2D boxes in one camera's pictures of the frames ``start:stop``; columns are not to be written to."""
+        return joined(list(self.blocks2d(camera, start, stop)), Boxes2D)
+
+    def blocks3d(self, start: int | None = None, stop: int | None = None) -> Iterator[Block[Boxes3D]]:
+        """The same in blocks of ascending frames, as they arrive, with where each box comes from."""
+
+        def request(first: int | None) -> pb.GetBoxes3DRequest:
+            frames = range_message(first, stop)
+            return pb.GetBoxes3DRequest(sequence_id=self._sequence_id, at=self._at, frames=frames)
+
+        return self._blocks(self._stub.GetBoxes3D, request, boxes3d_of, start, stop)
+
+    def blocks2d(
+        self, camera: str, start: int | None = None, stop: int | None = None
+    ) -> Iterator[Block[Boxes2D]]:
+        """The same in blocks of ascending frames, as they arrive, with where each box comes from."""
+
+        def request(first: int | None) -> pb.GetBoxes2DRequest:
+            frames = range_message(first, stop)
+            return pb.GetBoxes2DRequest(
+                sequence_id=self._sequence_id, at=self._at, cameras=[camera], frames=frames
+            )
+
+        return self._blocks(self._stub.GetBoxes2D, request, boxes2d_of, start, stop)
+
+    def object(self, object_id: int) -> ObjectView:
+        """One object with all of its boxes.
+
+        Raises:
+            StoreNotFoundError: there is no such object in these labels.
+        """
+        request = pb.GetObjectRequest(sequence_id=self._sequence_id, at=self._at, object_id=object_id)
+        answer = self._connection.call(self._stub.GetObject, request)
+        self._check(answer.state)
+        return ObjectView(object_id, *solved_of(answer.object))
+
+    def after(self, edits: Sequence[Edit]) -> list[ObjectView]:
+        """What would become of the objects that edits touch, without saving anything: a preview.
+
+        Raises:
+            EditError: one of them cannot be done.
+        """
+        messages = [edit_message(edit, f"edits[{i}]") for i, edit in enumerate(edits)]
+        request = pb.PreviewEditsRequest(sequence_id=self._sequence_id, at=self._at, edits=messages)
+        views: dict[int, ObjectView] = {}
+        for answer in self._connection.stream(self._stub.PreviewEdits, lambda: request):
+            self._check(answer.state)
+            known = solved_of(answer.object) if answer.HasField("object") else (None, "", None)
+            views[answer.object_id] = ObjectView(answer.object_id, *known)
+        return list(views.values())
+
+    def _blocks(
+        self,
+        method: Callable[..., Any],
+        request: Callable[[int | None], Any],
+        decode: Callable[[Any], Block[Any]],
+        start: int | None,
+        stop: int | None,
+    ) -> Iterator[Block[Any]]:
+        first = start
+
+        def ask() -> Any:
+            done = stop is not None and first is not None and first >= stop > (start or 0)
+            return None if done else request(first)
+
+        for answer in self._connection.stream(method, ask):
+            self._check(answer.state)
+            block = decode(answer.boxes)
+            first = block.stop
+            yield block
+
+    def _check(self, state: Any) -> None:
+        if state.base_version != self.state.base_version:
+            raise StoreError(
+                f"these labels were on the version {self.state.base_version!r}, and a newer one, "
+                f"{state.base_version!r}, has taken its place; read the labels as they are now"
+            )
+
+
+class RemoteLabels:
+    """Labels of one sequence, with the journal of people's edits."""
+
+    def __init__(self, connection: Connection, sequence_id: str) -> None:
+        self._connection = connection
+        self._sequence_id = sequence_id
+        self._stub = connection.stub(LabelServiceStub)
+
+    # --- reading ----------------------------------------------------------------------------------------------------
+
+    def now(self) -> RemoteSnapshot:
+        """The labels as they are now.
+
+        Raises:
+            StoreNotFoundError: there is no such sequence, or it has no labels.
+        """
+        return self._pinned(None)
+
+    def at(self, which: str | int) -> RemoteSnapshot:
+        """The labels of a version, by its name, or right after a record, by its number.
+
+        Raises:
+            StoreNotFoundError: there is no such version or record.
+        """
+        return self._pinned(which)
+
+    def versions(self) -> list[LabelVersion]:
+        """Label versions, the newest last."""
+        request = pb.ListVersionsRequest(sequence_id=self._sequence_id)
+        return [version_of(each) for each in self._connection.call(self._stub.ListVersions, request).versions]
+
+    def history(self, after: int = 0, object_id: int | None = None) -> Iterator[HistoryEntry]:
+        """Records after one, in order; only those that changed an object, if one is given."""
+        token = ""
+        while True:
+            request = pb.GetHistoryRequest(
+                sequence_id=self._sequence_id,
+                page_size=_PAGE,
+                page_token=token,
+                after_record=after,
+                object_id=object_id,
+            )
+            answer = self._connection.call(self._stub.GetHistory, request)
+            yield from (HistoryEntry(record_of(each.record), each.in_effect) for each in answer.entries)
+            token = answer.next_page_token
+            if not token:
+                return
+
+    def watch(
+        self, after: int | None = None, timeout_s: float | None = None
+    ) -> Iterator[tuple[LabelsState, list[Record]]]:
+        """Where the head is, then every record as it is saved, in order and without a gap, restarts of the engine too.
+
+        Args:
+            after: last record that is known already; by default only what is saved from now on is told.
+            timeout_s: after which :class:`DeadlineError` ends it; None: never.
+        """
+        last = after
+
+        def ask() -> pb.WatchHeadRequest:
+            return pb.WatchHeadRequest(sequence_id=self._sequence_id, after_record=last)
+
+        for answer in self._connection.stream(self._stub.WatchHead, ask, timeout_s):
+            last = answer.head.record
+            yield state_of(answer.head), [record_of(record) for record in answer.records]
+
+    # --- editing ----------------------------------------------------------------------------------------------------
+
+    def commit(
+        self,
+        edits: Sequence[Edit],
+        *,
+        base: RemoteSnapshot | LabelsState,
+        reason: str = "",
+        active_ms: int = 0,
+        request_id: str | None = None,
+    ) -> Commit:
+        """Saves edits, all or none: when this returns a record, it is on the engine's disk.
+
+        Edits of objects that nobody changed since ``base`` are done to the labels as they are now; if somebody did,
+        nothing is saved and the conflicts are returned.
+
+        Args:
+            base: labels that the edits were made on.
+            reason: why, in the author's words; the author is who the token says.
+            active_ms: how long they worked for it.
+            request_id: the same one again saves nothing again; by default a new one, which covers retries.
+
+        Raises:
+            EditError: an edit cannot be done.
+            UnavailableError: the engine could not be reached for long; it is not known whether the edits were saved.
+                With the same ``request_id`` again they are saved once.
+        """
+        state = base.state if isinstance(base, RemoteSnapshot) else base
+        request = pb.CommitEditsRequest(
+            **self._meta(reason, active_ms, request_id),
+            base_record=state.record,
+            base_version=state.base_version,
+            edits=[edit_message(edit, f"edits[{i}]") for i, edit in enumerate(edits)],
+        )
+        try:
+            answer = self._connection.call(self._stub.CommitEdits, request)
+        except ConflictError as conflict:
+            return Commit(None, conflict.conflicts)
+        new_ids = tuple((each.given_id, each.object_id) for each in answer.new_objects)
+        return Commit(record_of(answer.record), (), answer.repeated, new_ids)
+
+    def undo(self, *, reason: str = "", active_ms: int = 0, request_id: str | None = None) -> Commit | None:
+        """Takes back the caller's last edits that are in effect; None if there are none. Others' edits stay.
+
+        Raises:
+            EditError: somebody built on them; says what.
+        """
+        return self._step(self._stub.UndoEdits, pb.UndoEditsRequest, reason, active_ms, request_id)
+
+    def redo(self, *, reason: str = "", active_ms: int = 0, request_id: str | None = None) -> Commit | None:
+        """Does again what the caller's last undo took back; None if there is nothing."""
+        return self._step(self._stub.RedoEdits, pb.RedoEditsRequest, reason, active_ms, request_id)
+
+    def revert(
+        self, record: int, *, reason: str = "", active_ms: int = 0, request_id: str | None = None
+    ) -> Commit:
+        """Takes back one record, whoever made it and however long ago, and leaves what was done besides it.
+
+        Raises:
+            EditError: it is taken back already, or later edits do not work without it.
+        """
+        request = pb.RevertRecordRequest(**self._meta(reason, active_ms, request_id), record=record)
+        answer = self._connection.call(self._stub.RevertRecord, request)
+        return Commit(record_of(answer.record), repeated=answer.repeated)
+
+    def rebase_onto(
+        self, version: str, *, reason: str = "", active_ms: int = 0, request_id: str | None = None
+    ) -> CarriedOver:
+        """Goes over to another base version, a better model's run, and takes people's edits along.
+
+        Returns:
+            Which object became which, and what people should look at; ``images`` stays with the engine.
+        """
+        request = pb.RebaseEditsRequest(**self._meta(reason, active_ms, request_id), version=version)
+        return carried_of(self._connection.call(self._stub.RebaseEdits, request))
+
+    def save_version(self, name: str = "", *, at: RemoteSnapshot | None = None) -> LabelVersion:
+        """Writes the labels as an immutable version.
+
+        Args:
+            name: of the version; named after its content by default.
+            at: labels that are saved; those of now by default.
+
+        Raises:
+            StoreExistsError: another version has this name.
+        """
+        state = (self.now() if at is None else at).state
+        request = pb.SaveVersionRequest(
+            request_id=new_request_id(), sequence_id=self._sequence_id, name=name, record=state.record
+        )
+        return version_of(self._connection.call(self._stub.SaveVersion, request).version)
+
+    def release(self, object_ids: Sequence[int] = ()) -> list[int]:
+        """Gives back objects that the caller was sent to, all of this sequence by default; says which those were."""
+        request = pb.ReleaseItemsRequest(sequence_id=self._sequence_id, object_ids=object_ids)
+        return list(self._connection.call(self._stub.ReleaseItems, request).released_object_ids)
+
+    # --- within -----------------------------------------------------------------------------------------------------
+
+    def _pinned(self, which: str | int | None) -> RemoteSnapshot:
+        request = pb.GetBoxes3DRequest(
+            sequence_id=self._sequence_id, at=at_message(which), frames=range_message(0, 1)
+        )
+        timeout_s = self._connection.settings.timeout_s
+        answers = list(self._connection.stream(self._stub.GetBoxes3D, lambda: request, timeout_s))
+        return RemoteSnapshot(self._connection, self._sequence_id, state_of(answers[0].state))
+
+    def _meta(self, reason: str, active_ms: int, request_id: str | None) -> dict[str, Any]:
+        request_id = new_request_id() if request_id is None else request_id
+        return {
+            "request_id": request_id,
+            "sequence_id": self._sequence_id,
+            "reason": reason,
+            "active_ms": active_ms,
+        }
+
+    def _step(
+        self, method: Any, kind: Callable[..., Any], reason: str, active_ms: int, request_id: str | None
+    ) -> Commit | None:
+        answer = self._connection.call(method, kind(**self._meta(reason, active_ms, request_id)))
+        return (
+            Commit(record_of(answer.record), repeated=answer.repeated) if answer.HasField("record") else None
+        )
