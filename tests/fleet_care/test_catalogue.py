@@ -91,7 +91,7 @@ def test_every_filter(root: Path) -> None:
     assert names(root, review="unlabelled") == ["b", "c"]
     assert names(root, quarantined=True) == []
     assert names(root, quarantined=False) == ["a", "b", "c"]
-    assert entry.sensors == ("front", "left", "top")
+    assert entry.cameras + entry.lidars == ("front", "left", "top")
     assert (entry.start_ns, entry.frames, entry.format) == (FIRST_NS, 12, "rig")
 
 

@@ -79,6 +79,10 @@ class StoreExistsError(StoreError, FileExistsError):
     """The output already exists and was not said to be resumed or overwritten."""
 
 
+class RequestIdError(StoreExistsError, UsageError):
+    """A request id was used before, for something else."""
+
+
 class StoreNotFoundError(StoreError, FileNotFoundError):
     """There is no store, or no such part, sensor, stage or label version in it."""
 

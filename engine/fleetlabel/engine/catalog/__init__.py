@@ -5,7 +5,7 @@ store; the index of sequences is the one that ``fleetlabel find`` asks (:mod:`fl
 cache of the stores. SQLAlchemy and alembic are imported here only, and psycopg by SQLAlchemy.
 """
 
-from fleetlabel.engine.catalog.catalog import Catalog, default_catalog
+from fleetlabel.engine.catalog.catalog import Catalog, default_catalog, state_folder
 from fleetlabel.engine.catalog.operations import Operation, OperationTable, Page, Progress, State
 from fleetlabel.engine.catalog.tokens import Principal, Role, Token, Tokens
 
@@ -21,4 +21,5 @@ __all__ = [
     "Token",
     "Tokens",
     "default_catalog",
+    "state_folder",
 ]

@@ -71,5 +71,9 @@ class Catalog:
 
 def default_catalog() -> str:
     """Where the catalog is unless told otherwise: ``FLEETLABEL_CATALOG``, or a file among this user's state."""
-    state = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
-    return os.environ.get("FLEETLABEL_CATALOG") or str(state / "fleetlabel" / "catalog.sqlite")
+    return os.environ.get("FLEETLABEL_CATALOG") or str(state_folder() / "catalog.sqlite")
+
+
+def state_folder() -> Path:
+    """Where this user's engine keeps what is to last, unless told otherwise."""
+    return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "fleetlabel"

@@ -16,7 +16,7 @@ from sqlalchemy.exc import IntegrityError
 
 from fleetlabel.engine.catalog.database import reading, writing
 from fleetlabel.engine.catalog.schema import OPERATIONS
-from fleetlabel.model.errors import LimitError, OperationNotFoundError, UsageError
+from fleetlabel.model.errors import LimitError, OperationNotFoundError, RequestIdError, UsageError
 
 MAX_PAGE = 1000
 _MAX_REQUEST_ID = 200
@@ -134,7 +134,8 @@ class OperationTable:
             most_open: operations that the owner may have open, this one included.
 
         Raises:
-            UsageError: the request id was used for something else, or is none.
+            RequestIdError: the request id was used for something else.
+            UsageError: it is none.
             LimitError: the owner has too many open.
         """
         if request_id is not None and not (
@@ -186,7 +187,7 @@ class OperationTable:
         """The operation that an owner started with a request id.
 
         Raises:
-            UsageError: it was asked something else.
+            RequestIdError: it was asked something else.
         """
         with reading(self._engine) as connection:
             return _of_request(connection, owner, request_id, kind, request)
@@ -345,7 +346,7 @@ def _of_request(
         return None
     earlier = _operation(row)
     if earlier.kind != kind or _json(earlier.request) != _json(request):
-        raise UsageError(
+        raise RequestIdError(
             f"request {request_id!r} was answered by operation {earlier.id} ({earlier.kind}), which was asked "
             "something else; a new request takes a new id"
         )

@@ -140,7 +140,9 @@ class Access(grpc.aio.ServerInterceptor):
         self._metrics.open_calls.labels(method).inc()
         try:
             try:
-                call.principal = await self._authenticated(rule, context)
+                if rule.role is not None:
+                    call.principal = await self._authenticated(context)
+                    call.principal.require(rule.role)
                 if streams:
                     name = self._count_stream(call.principal)
                 result = await work(call)
@@ -165,9 +167,7 @@ class Access(grpc.aio.ServerInterceptor):
             await context.abort(refusal.code, refusal.message, refusal.trailers)
         return None
 
-    async def _authenticated(self, rule: Rule, context: Context) -> Principal | None:
-        if rule.role is None:
-            return None
+    async def _authenticated(self, context: Context) -> Principal:
         given = [value for key, value in context.invocation_metadata() or () if key == "authorization"]
         text = given[0] if len(given) == 1 and isinstance(given[0], str) else ""
         scheme, _, token = text.partition(" ")
@@ -176,9 +176,7 @@ class Access(grpc.aio.ServerInterceptor):
                 "this takes a token: send the metadata `authorization: Bearer fl_...`, once"
             )
         tokens = self._engine.catalog.tokens
-        principal = await self._engine.in_quick_thread(lambda: tokens.authenticate(token.strip()))
-        principal.require(rule.role)
-        return principal
+        return await self._engine.in_quick_thread(lambda: tokens.authenticate(token.strip()))
 
     def _count_stream(self, principal: Principal | None) -> str:
         name = principal.name if principal else ""

@@ -13,16 +13,20 @@ from pathlib import Path
 from types import TracebackType
 from typing import TypeVar
 
-from fleetlabel.engine.catalog import Catalog
+from fleetlabel.engine.catalog import Catalog, State
+from fleetlabel.engine.fleet.indexing import Entry, entry_of, fingerprint
 from fleetlabel.engine.rpc.settings import ServeSettings
-from fleetlabel.engine.serving import DataRoots, Operations, pipeline_work
+from fleetlabel.engine.serving import DataRoots, Exports, Operations, Uploads, pipeline_work
+from fleetlabel.model.errors import StoreNotFoundError
 from fleetlabel.store import SequenceStore
 from fleetlabel.store.groups import DOCUMENT
 from fleetlabel.store.object_path import ObjectPath
 
+S = TypeVar("S")
 T = TypeVar("T")
 
-_OPEN_STORES = 256
+_KEPT = 256
+_DAY_S = 86_400.0
 
 
 class ServedEngine:
@@ -33,6 +37,7 @@ class ServedEngine:
         catalog: operations and tokens.
         roots: what clients may touch.
         operations: long work.
+        uploads, exports: what clients sent, and what they may fetch.
         stopping: set once the engine is being stopped; who watches something ends then.
     """
 
@@ -48,9 +53,14 @@ class ServedEngine:
         self.stopping = asyncio.Event()
         self._stack = ExitStack()
         self.catalog = self._stack.enter_context(Catalog(settings.catalog))
+        self.uploads = Uploads(settings.scratch / "uploads")
+        self.exports = Exports(self.roots, settings.scratch / "exports", settings.export_days * _DAY_S)
+        kinds = pipeline_work(
+            self.roots, uploads=self.uploads.folder, workers=settings.workers, cluster=settings.cluster
+        )
         self.operations = Operations(
             self.catalog,
-            pipeline_work(self.roots, workers=settings.workers, cluster=settings.cluster),
+            {**kinds, "export": self.exports},
             workers=settings.operations,
             most_open=settings.max_operations,
         )
@@ -58,6 +68,7 @@ class ServedEngine:
         # Who somebody is can be said while all the others are busy reading.
         self._quick_threads = ThreadPoolExecutor(2, "fleetlabel-access")
         self._stores: OrderedDict[Path, tuple[tuple[int, int, int], SequenceStore]] = OrderedDict()
+        self._entries: OrderedDict[Path, tuple[str, Entry]] = OrderedDict()
         self._lock = threading.Lock()
 
     def __enter__(self) -> ServedEngine:
@@ -95,21 +106,55 @@ class ServedEngine:
             return SequenceStore.open(path)
         document = (path / DOCUMENT).stat()
         state = (document.st_ino, document.st_mtime_ns, document.st_size)
-        with self._lock:
-            known = self._stores.get(path)
-            if known is not None and known[0] == state:
-                self._stores.move_to_end(path)
-                return known[1]
-        opened = SequenceStore.open(path)
-        with self._lock:
-            self._stores[path] = (state, opened)
-            while len(self._stores) > _OPEN_STORES:
-                self._stores.popitem(last=False)
-        return opened
+        return self._kept(self._stores, path, state, lambda: SequenceStore.open(path))
+
+    def entry(self, path: Path) -> Entry:
+        """What the list of sequences says of a store as it is now; blocks."""
+        return self._kept(self._entries, path, fingerprint(path), lambda: entry_of(path))
+
+    def place(self, sequence_id: str) -> Path:
+        """Where a sequence is, or would be if there were one; blocks.
+
+        Raises:
+            OutsideRootsError: it is elsewhere, or no name.
+            UsageError: it is no name of a store.
+        """
+        try:
+            return self.roots.store(sequence_id)
+        except StoreNotFoundError:
+            return self.roots.new_store(sequence_id)
 
     def sequence_id(self, path: Path) -> str:
         """The name that clients know a sequence by."""
         return self.roots.name_of(path)
+
+    def tidy(self) -> None:
+        """Deletes uploads that have been ingested, or never will be, and exports that were kept long enough."""
+        wanted, token = set(), ""
+        while True:
+            page = self.operations.list(
+                kinds=("upload",), states=(State.QUEUED, State.RUNNING), page_size=1000, page_token=token
+            )
+            wanted |= {str(one.request["source"]).partition("/")[0] for one in page.operations}
+            token = page.next_page_token
+            if not token:
+                break
+        self.uploads.forget_all_but(wanted)
+        self.exports.forget_old()
+
+    def _kept(self, kept: OrderedDict[Path, tuple[S, T]], path: Path, state: S, make: Callable[[], T]) -> T:
+        """What was made of a path in its state, once; what was not asked for in a long time is made anew."""
+        with self._lock:
+            known = kept.get(path)
+            if known is not None and known[0] == state:
+                kept.move_to_end(path)
+                return known[1]
+        made = make()
+        with self._lock:
+            kept[path] = (state, made)
+            while len(kept) > _KEPT:
+                kept.popitem(last=False)
+        return made
 
     async def _on(self, threads: ThreadPoolExecutor, function: Callable[[], T]) -> T:
         context = contextvars.copy_context()

@@ -17,16 +17,32 @@ from grpc_reflection.v1alpha import reflection
 
 from fleetlabel.engine.rpc.access import Access
 from fleetlabel.engine.rpc.engine import ServedEngine
+from fleetlabel.engine.rpc.export_service import add_export_service
+from fleetlabel.engine.rpc.frame_service import add_frame_service
+from fleetlabel.engine.rpc.label_service import add_label_service
 from fleetlabel.engine.rpc.logs import told
 from fleetlabel.engine.rpc.metrics import Metrics
+from fleetlabel.engine.rpc.operation_service import add_operation_service
+from fleetlabel.engine.rpc.prelabel_service import add_prelabel_service
+from fleetlabel.engine.rpc.sequence_service import add_sequence_service
 from fleetlabel.engine.rpc.settings import ServeSettings
-from fleetlabel.model.errors import UsageError
+from fleetlabel.engine.rpc.tracking_service import add_tracking_service
+from fleetlabel.model.errors import FleetLabelError, UsageError
 
 # Adds a service to a server -> name of the service. Each is made with the engine that it serves.
 Adder = Callable[[grpc.aio.Server, ServedEngine], str]
-SERVICES: tuple[Adder, ...] = ()
+SERVICES: tuple[Adder, ...] = (
+    add_sequence_service,
+    add_prelabel_service,
+    add_tracking_service,
+    add_label_service,
+    add_frame_service,
+    add_export_service,
+    add_operation_service,
+)
 
 _MIB = 1 << 20
+_TIDY_EVERY_S = 60.0
 _log = logging.getLogger(__name__)
 
 
@@ -84,7 +100,9 @@ class EngineServer:
         )
         port = self._bind(settings)
         metrics_port = self._serve_metrics(settings)
+        await self.engine.in_thread(self.engine.tidy)
         await self._server.start()
+        self._tidying = asyncio.create_task(self._tidy_often())
         for name in names:
             await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
         self.addresses = Addresses(settings.bind_host, port, metrics_port)
@@ -95,6 +113,7 @@ class EngineServer:
     ) -> None:
         """Takes no more calls, lets calls and tasks end, and leaves open operations to the next engine."""
         grace_s = self.engine.settings.grace_s
+        self._tidying.cancel()
         await self._health.enter_graceful_shutdown()
         self.engine.stopping.set()
         closing = asyncio.to_thread(self.engine.operations.close, grace_s)
@@ -104,6 +123,14 @@ class EngineServer:
         if self._metrics_server is not None:
             self._metrics_server.shutdown()
             self._metrics_server.server_close()
+
+    async def _tidy_often(self) -> None:
+        while True:
+            await asyncio.sleep(_TIDY_EVERY_S)
+            try:
+                await self.engine.in_thread(self.engine.tidy)
+            except (FleetLabelError, OSError) as error:
+                _log.warning("uploads and exports could not be tidied up: %s", error)
 
     def _bind(self, settings: ServeSettings) -> int:
         host = settings.bind_host

@@ -142,9 +142,9 @@ class Operations:
             )
         self._refuse_stopping()
         if request_id is not None:  # what was done already need not be possible once more
-            earlier = self._table.of_request(owner, request_id, kind, request)
+            earlier = self.of_request(owner, kind, request, request_id)
             if earlier is not None:
-                return self._newest(earlier)
+                return earlier
         work.check(request)
         operation, repeated = self._table.add(
             owner,
@@ -159,6 +159,17 @@ class Operations:
             return self._newest(operation)
         self._enqueue(operation)
         return operation
+
+    def of_request(
+        self, owner: str, kind: str, request: Mapping[str, Any], request_id: str
+    ) -> Operation | None:
+        """The operation that an owner started with a request id, if there is one.
+
+        Raises:
+            RequestIdError: it was used for something else.
+        """
+        earlier = self._table.of_request(owner, request_id, kind, request)
+        return None if earlier is None else self._newest(earlier)
 
     def get(self, operation_id: str) -> Operation:
         """An operation as it is now.
@@ -327,6 +338,7 @@ class Operations:
         )
         _log.info("operation %s: %s of %s begins", operation.id, operation.kind, operation.owner)
         report = Report(
+            operation.id,
             operation.started_ns is not None,
             operation.begun,
             lambda progress, fruitful: self._on_news(live, progress, fruitful),

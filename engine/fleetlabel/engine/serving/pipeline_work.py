@@ -13,10 +13,13 @@ from fleetlabel.engine.fleet.run import run_fleet
 from fleetlabel.engine.fleet.workplace import Workplace
 from fleetlabel.engine.pipeline import run as pipeline
 from fleetlabel.engine.pipeline.config import Existing, RunConfig, load_config
+from fleetlabel.engine.serving.requests import check_words, text
 from fleetlabel.engine.serving.roots import DataRoots
 from fleetlabel.engine.serving.work import Report, Work
 from fleetlabel.model.errors import StoreExistsError, UsageError
 from fleetlabel.store import SequenceStore
+from fleetlabel.store.object_path import place_of
+from fleetlabel.store.sequence import GROUND_TRUTH
 
 _SHOWN = 100
 _WEIGHTS_OF_OURS = "synthetic"
@@ -25,7 +28,7 @@ _OURS = {"out", "existing", "sequence", "workers", "fleet"}  # a request has oth
 
 
 def pipeline_work(
-    roots: DataRoots, *, workers: int | None = None, cluster: str | None = None
+    roots: DataRoots, *, uploads: Path | None = None, workers: int | None = None, cluster: str | None = None
 ) -> dict[str, Work]:
     """All kinds of operations.
 
@@ -33,7 +36,8 @@ def pipeline_work(
     kind     request                                                        result
     ======== ============================================================== ==========================================
     ingest   ``source``, ``store``, ``sequence``, ``existing``, ``config``  ``store``, ``labels``, ``content_hash``,
-    run      the same                                                       ``frames``, ``wall_s``, ``quarantined``
+    upload   the same, ``source`` being a drive in ``uploads``              ``frames``, ``wall_s``, ``quarantined``
+    run      as ingest
     prelabel ``store``, ``config``                                          (number), ``warnings``
     lift     the same
     track    the same
@@ -45,13 +49,16 @@ def pipeline_work(
 
     Args:
         roots: what clients may touch.
+        uploads: folder of the engine's own, for drives that clients streamed; None: there is no ``upload``.
         workers: tasks at once of one operation; by default one per core.
         cluster: of ``fleet``: address of a Dask scheduler; None: processes of this machine.
     """
     own: dict[str, Any] = {"workers": workers}
+    sent = {} if uploads is None else {"upload": _Drive(roots, DataRoots([uploads]), own, pipeline.ingest)}
     return {
-        "ingest": _Drive(roots, own, pipeline.ingest),
-        "run": _Drive(roots, own, pipeline.run),
+        **sent,
+        "ingest": _Drive(roots, roots, own, pipeline.ingest),
+        "run": _Drive(roots, roots, own, pipeline.run),
         "prelabel": _Stage(roots, own, pipeline.prelabel),
         "lift": _Stage(roots, own, pipeline.lift),
         "track": _Stage(roots, own, pipeline.track),
@@ -61,37 +68,44 @@ def pipeline_work(
 
 @dataclass(frozen=True, slots=True)
 class _Drive:
-    """From a drive log to a store."""
+    """From a drive log to a store; ``sources`` is where the log may be."""
 
     roots: DataRoots
+    sources: DataRoots
     own: Mapping[str, Any]
     call: Callable[[Path, RunConfig, Report], pipeline.Outcome]
 
     def check(self, request: Mapping[str, Any]) -> None:
-        _check_words(request, "source", "store", optional=("sequence", "existing", "config"))
-        self.roots.source(_text(request, "source"))
+        check_words(request, "source", "store", optional=("sequence", "existing", "config"))
+        self.sources.source(text(request, "source"))
         self._config(request, _existing(request))
 
     def place(self, request: Mapping[str, Any]) -> str:
-        return str(self.roots.new_store(_text(request, "store")))
+        return str(self.roots.new_store(text(request, "store")))
 
     def run(self, request: Mapping[str, Any], report: Report) -> Mapping[str, Any]:
         existing = _existing(request)
         if existing is Existing.REFUSE and not report.resumed:
-            out = self.roots.new_store(_text(request, "store"))
+            out = self.roots.new_store(text(request, "store"))
             if out.exists():
                 raise StoreExistsError(f"{out} exists; choose another store, or say `resume` or `overwrite`")
         if report.begun or (existing is Existing.REFUSE and report.resumed):
             existing = Existing.RESUME
-        source = self.roots.source(_text(request, "source"))
-        return _told(self.call(source, self._config(request, existing), report))
+        source = self.sources.source(text(request, "source"))
+        told = _told(self.call(source, self._config(request, existing), report))
+        if (
+            told["labels"] is None
+            and GROUND_TRUTH in SequenceStore.open(place_of(told["store"])).label_versions()
+        ):
+            told["labels"] = GROUND_TRUTH
+        return told
 
     def _config(self, request: Mapping[str, Any], existing: Existing) -> RunConfig:
         flags = {
             **self.own,
-            "out": self.roots.new_store(_text(request, "store")),
+            "out": self.roots.new_store(text(request, "store")),
             "existing": existing,
-            "sequence": _text(request, "sequence", optional=True),
+            "sequence": text(request, "sequence", optional=True),
         }
         return _config(self.roots, request, flags)
 
@@ -105,16 +119,16 @@ class _Stage:
     call: Callable[[Path, RunConfig, Report], pipeline.Outcome]
 
     def check(self, request: Mapping[str, Any]) -> None:
-        _check_words(request, "store", optional=("config",))
-        SequenceStore.open(self.roots.store(_text(request, "store")))
+        check_words(request, "store", optional=("config",))
+        SequenceStore.open(self.roots.store(text(request, "store")))
         _config(self.roots, request, self.own)
 
     def place(self, request: Mapping[str, Any]) -> str:
-        return str(self.roots.store(_text(request, "store")))
+        return str(self.roots.store(text(request, "store")))
 
     def run(self, request: Mapping[str, Any], report: Report) -> Mapping[str, Any]:
         config = _config(self.roots, request, self.own)
-        return _told(self.call(self.roots.store(_text(request, "store")), config, report))
+        return _told(self.call(self.roots.store(text(request, "store")), config, report))
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,12 +139,12 @@ class _Fleet:
     own: Mapping[str, Any]
 
     def check(self, request: Mapping[str, Any]) -> None:
-        _check_words(request, "sources", "out", optional=("existing", "config"))
+        check_words(request, "sources", "out", optional=("existing", "config"))
         self._sources(request)
         self._config(request, _existing(request))
 
     def place(self, request: Mapping[str, Any]) -> str:
-        return str(self.roots.place(_text(request, "out")))
+        return str(self.roots.place(text(request, "out")))
 
     def run(self, request: Mapping[str, Any], report: Report) -> Mapping[str, Any]:
         existing = _existing(request)
@@ -150,7 +164,7 @@ class _Fleet:
         return found
 
     def _config(self, request: Mapping[str, Any], existing: Existing) -> RunConfig:
-        out = self.roots.place(_text(request, "out"))
+        out = self.roots.place(text(request, "out"))
         return _config(self.roots, request, {**self.own, "out": out, "existing": existing})
 
 
@@ -205,21 +219,6 @@ def _flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def _check_words(request: Mapping[str, Any], *needed: str, optional: tuple[str, ...] = ()) -> None:
-    unknown = set(request) - {*needed, *optional}
-    missing = [name for name in needed if not request.get(name)]
-    if unknown or missing:
-        what = f"lacks `{missing[0]}`" if missing else f"has an unknown `{min(unknown)}`"
-        raise UsageError(f"the request {what}; expected {', '.join([*needed, *optional])}")
-
-
-def _text(request: Mapping[str, Any], name: str, optional: bool = False) -> Any:
-    value = request.get(name)
-    if (value is None and optional) or isinstance(value, str):
-        return value
-    raise UsageError(f"`{name}` holds {value!r}, expected a text")
-
-
 def _existing(request: Mapping[str, Any]) -> Existing:
     value = request.get("existing") or Existing.REFUSE
     try:
@@ -228,7 +227,7 @@ def _existing(request: Mapping[str, Any]) -> Existing:
         raise UsageError(f"`existing` is {value!r}, expected {', '.join(Existing)}") from error
 
 
-def _told(outcome: pipeline.Outcome) -> Mapping[str, Any]:
+def _told(outcome: pipeline.Outcome) -> dict[str, Any]:
     warnings = list(outcome.warnings)
     return {
         "store": str(outcome.store),

@@ -5,13 +5,17 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from fnmatch import fnmatch
 from pathlib import Path
 
 from fleetlabel.engine.fleet.catalogue import Found, Query, find
+from fleetlabel.engine.fleet.stores import is_store
 from fleetlabel.engine.serving.roots import DataRoots
 from fleetlabel.model.errors import StoreNotFoundError, UsageError
+from fleetlabel.store.object_path import ObjectPath
 
 MAX_PAGE = 1000
 
@@ -39,7 +43,8 @@ def list_sequences(
     It is true at the time it is asked: each store's fingerprint is compared, and what changed is read again.
 
     Args:
-        parent: just those in this folder, or this one; by default those of all roots, not of folders below.
+        query: its ``name`` may also be that of a sequence in :meth:`DataRoots.name_of`'s words.
+        parent: just those in this folder, or this one; by default those in all roots and in the folders of roots.
         page_size: at most so many; more than 1000 count as 1000.
         page_token: of the page before.
 
@@ -53,20 +58,38 @@ def list_sequences(
     after = _parsed(page_token) if page_token else None
     found: list[Found] = []
     unreadable: dict[Path, str] = {}
-    for folder in roots.paths if parent is None else (roots.place(parent),):
+    wanted = replace(query, name=None)
+    for folder in _folders(roots) if parent is None else (roots.place(parent),):
         try:
-            answer = find(folder, query, admit=roots.holds)
+            answer = find(folder, wanted, admit=roots.holds)
         except StoreNotFoundError:
             if parent is not None:
                 raise
             continue
-        found += answer.found
+        found += [one for one in answer.found if query.name is None or _is_called(one, roots, query.name)]
         unreadable |= {folder / f"{name}": why for name, why in answer.unreadable.items()}
     found.sort(key=_key)
     if after is not None:
         found = [one for one in found if _key(one) > after]
     page = tuple(found[: min(page_size, MAX_PAGE)])
     return SequencePage(page, _token(page[-1]) if len(found) > len(page) else "", unreadable)
+
+
+def _folders(roots: DataRoots) -> Iterator[Path]:
+    """Where sequences are: roots, and folders in them, such as those of fleets."""
+    for root in roots.paths:
+        yield root
+        if not isinstance(root, ObjectPath):
+            with os.scandir(root) as entries:
+                below = [entry for entry in entries if entry.is_dir(follow_symlinks=False)]
+            for entry in sorted(below, key=lambda entry: entry.name):
+                if not entry.name.startswith(".") and not is_store(Path(entry.path)):
+                    yield Path(entry.path)
+
+
+def _is_called(found: Found, roots: DataRoots, pattern: str) -> bool:
+    names = (roots.name_of(found.store), found.entry.name, found.entry.sequence)
+    return any(fnmatch(name, pattern) for name in names)
 
 
 def _key(found: Found) -> tuple[int, str]:

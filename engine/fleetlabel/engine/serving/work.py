@@ -38,29 +38,36 @@ class Report:
     """Hears of an operation's tasks (it is the pipeline's ``Observer``) and of whole fleets; stops both on demand.
 
     Attributes:
+        operation_id: the operation's.
         resumed: the operation was started before.
         begun: it had planned tasks then, so what is at its place is its own.
     """
 
     def __init__(
-        self, resumed: bool, begun: bool, on_news: Callable[[Progress, bool], None], check: Callable[[], None]
+        self,
+        operation_id: str,
+        resumed: bool,
+        begun: bool,
+        on_news: Callable[[Progress, bool], None],
+        check: Callable[[], None],
     ) -> None:
         """Makes one.
 
         Args:
             on_news: is told what is going on, and whether a task was done.
-            check: raises if the operation is to end; asked with every call.
+            check: raises if the operation is to end; asked with every call, and by whoever has no tasks to tell of.
         """
+        self.operation_id = operation_id
         self.resumed = resumed
         self.begun = begun
         self.progress = Progress()
         self._on_news = on_news
-        self._check = check
+        self.check = check
         self._stages: dict[str, _Stage] = {}
 
     def planned(self, tasks: Sequence[Task]) -> None:
         """These tasks will be done."""
-        self._check()
+        self.check()
         for task in tasks:
             self._stages.setdefault(task.stage, _Stage()).total += task.stop - task.start
         if tasks:
@@ -74,7 +81,7 @@ class Report:
             stage.began_s = stage.newest_s - done.result.wall_s
         stage.done += done.task.stop - done.task.start
         self._tell(True)
-        self._check()
+        self.check()
 
     def turn(self, snapshot: Mapping[str, Any]) -> None:
         """So far a fleet is; see ``fleetlabel.engine.fleet.progress``."""
@@ -83,7 +90,7 @@ class Report:
         )
         self._on_news(self.progress, snapshot["frames"] > 0)
         if snapshot["state"] in ("starting", "running"):
-            self._check()
+            self.check()
 
     def _tell(self, fruitful: bool) -> None:
         names = list(self._stages)
