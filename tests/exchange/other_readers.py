@@ -124,7 +124,27 @@ def datumaro(format: str, path: str) -> Any:
     return rows
 
 
-QUESTIONS = {function.__name__: function for function in (coco, motmetrics, trackeval_mot, datumaro)}
+def openlabel_schema(path: str) -> Any:
+    """What violates ASAM's JSON schema, which vcd ships; vcd itself needs libraries that its schema does not."""
+    import importlib.util
+    from pathlib import Path
+
+    import jsonschema
+
+    folder = Path(next(iter(importlib.util.find_spec("vcd").submodule_search_locations)))
+    spec = importlib.util.spec_from_file_location("vcd_schema", folder / "schema.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    validator = jsonschema.Draft7Validator(module.openlabel_schema)
+    document = json.loads(Path(path).read_text())
+    return [
+        f"{'/'.join(map(str, error.path))}: {error.message[:200]}"
+        for error in validator.iter_errors(document)
+    ]
+
+
+_ALL = (coco, motmetrics, trackeval_mot, datumaro, openlabel_schema)
+QUESTIONS = {function.__name__: function for function in _ALL}
 
 
 if __name__ == "__main__":

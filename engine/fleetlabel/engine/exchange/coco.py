@@ -11,7 +11,7 @@ One file per sequence, ``<sequence>.json``, with the pictures of all cameras.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -140,7 +140,7 @@ def _annotations(labels: Labels) -> Iterator[dict[str, Any]]:
     for row, camera in enumerate(labels.cameras):
         for boxes in labels.picture_blocks(camera):
             whole = np.isfinite(boxes.amodal_xyxy_px).all(axis=1).tolist()
-            columns = (
+            columns: tuple[Iterable[Any], ...] = (
                 boxes.frame.tolist(),
                 (boxes.class_id + 1).tolist(),
                 _xywh(boxes.xyxy_px).tolist(),

@@ -11,7 +11,7 @@ from typing import Any
 from fleetlabel.engine.exchange.certificate import certify
 from fleetlabel.engine.exchange.contract import WritableFormat
 from fleetlabel.engine.exchange.labels import Labels
-from fleetlabel.engine.exchange.losses import CUBOIDS, losses, survey
+from fleetlabel.engine.exchange.losses import losses, survey
 from fleetlabel.engine.exchange.writing import new_text
 
 REPORT = "loss_report.json"
@@ -39,7 +39,7 @@ def export_labels(labels: Labels, format: WritableFormat, out: Path, version: st
         StoreExistsError: the folder has labels of this sequence.
         StoreWriteError: the file system refused.
     """
-    found = survey(labels)
+    found = survey(labels, format.carries)
     notes = format.write(labels, out)
     report: dict[str, Any] = {
         "format": format.name,
@@ -49,7 +49,7 @@ def export_labels(labels: Labels, format: WritableFormat, out: Path, version: st
         "notes": [*format.carries.notes, *notes],
         "certificate": certify(labels, found, format, out),
     }
-    if not labels.labelled_cameras and found.count(CUBOIDS):
+    if not labels.labelled_cameras and not format.carries.cuboids:
         report["notes"].append(
             "no camera is labelled: boxes in pictures are those around what cameras see of cuboids"
         )

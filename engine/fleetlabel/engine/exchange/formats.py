@@ -11,6 +11,7 @@ from fleetlabel.engine.exchange.cvat import CvatLabels
 from fleetlabel.engine.exchange.kitti_object import KittiObjectLabels
 from fleetlabel.engine.exchange.kitti_tracking import KittiTrackingLabels
 from fleetlabel.engine.exchange.mot import MotLabels
+from fleetlabel.engine.exchange.openlabel import OpenLabel
 from fleetlabel.engine.exchange.yolo import YoloLabels
 from fleetlabel.model.errors import UsageError
 
@@ -24,6 +25,7 @@ FORMATS: Mapping[str, LabelFormat] = MappingProxyType(
             YoloLabels(),
             MotLabels(),
             CvatLabels(),
+            OpenLabel(),
         )
     }
 )

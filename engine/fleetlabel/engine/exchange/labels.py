@@ -100,7 +100,7 @@ class Labels(ABC):
 
         return any(
             says(cuboids) or any(says(boxes) for boxes in pictures.values())
-            for cuboids, pictures in self.blocks()
+            for _, cuboids, pictures in self.blocks()
         )
 
     def shown(self, camera: str, start: int, stop: int) -> Boxes2D:
@@ -165,16 +165,17 @@ class Labels(ABC):
             for (boxes,) in self.read_blocks(lambda start, stop: (self.cuboids_at(time_ns, start, stop),))
         )
 
-    def blocks(self) -> Iterator[tuple[Boxes3D, dict[str, Boxes2D]]]:
-        """All cuboids and boxes in labelled cameras' pictures together, in blocks of whole frames, ascending."""
+    def blocks(self) -> Iterator[tuple[range, Boxes3D, dict[str, Boxes2D]]]:
+        """Frames, their cuboids and their boxes in labelled cameras' pictures, ascending, until all are there."""
         cameras = self.labelled_cameras
-        for cuboids, *pictures in self.read_blocks(
+        for frames, cuboids, *pictures in self.read_blocks(
             lambda start, stop: (
+                range(start, stop),
                 self.cuboids(start, stop),
                 *(self.pictures(camera, start, stop) for camera in cameras),
             )
         ):
-            yield cuboids, dict(zip(cameras, pictures, strict=True))
+            yield frames, cuboids, dict(zip(cameras, pictures, strict=True))
 
     def read_blocks(
         self, read: Callable[[int, int], tuple[Any, ...]], start: int = 0, stop: int | None = None

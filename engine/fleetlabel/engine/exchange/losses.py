@@ -34,12 +34,13 @@ class Survey:
         return int(self.rows[of].sum()) if of in self.rows else 0
 
 
-def survey(labels: Labels) -> Survey:
-    """Reads all labels once, in blocks."""
+def survey(labels: Labels, carries: Carries) -> Survey:
+    """Reads all labels once, in blocks; projections of cuboids only for formats that cannot have the cuboids."""
     found = Survey()
+    cameras = labels.labelled_cameras if carries.cuboids else labels.cameras
     for boxes in labels.cuboid_blocks():
         _count(found, CUBOIDS, boxes, labels.drive.info.frame_timestamp_ns, labels.n_frames)
-    for camera in labels.cameras:
+    for camera in cameras:
         for shown in labels.picture_blocks(camera):
             _count(found, camera, shown, labels.drive.exposure_ns[camera], labels.n_frames)
     return found
