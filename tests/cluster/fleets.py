@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
-from fleetlabel.engine.fleet.root import FleetRoot
+from fleetlabel.engine.fleet.root import Ended, FleetRoot
 from fleetlabel.engine.ingest.testing import Scene, write_kitti
 
 Fleet = tuple[Path, Path]
@@ -34,3 +36,21 @@ def finished_lines(root: Path) -> list[str]:
     """Names of sequences in the order in which the journal says they were finished."""
     lines = (root / ".fleet" / "journal.jsonl").read_text().splitlines()
     return [one["name"] for one in map(json.loads, lines) if one["cause"] is None]
+
+
+class Told:
+    """An observer that remembers."""
+
+    def __init__(self, on_end: Callable[[Ended], None] = lambda ended: None) -> None:
+        self.begun_with: Any = None
+        self.turns: list[Mapping[str, Any]] = []
+        self._on_end = on_end
+
+    def begun(self, expected: Any, workplace: Any) -> None:
+        self.begun_with = expected
+
+    def turn(self, snapshot: Mapping[str, Any]) -> None:
+        self.turns.append(snapshot)
+
+    def ended(self, ended: Ended) -> None:
+        self._on_end(ended)

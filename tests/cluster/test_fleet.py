@@ -7,13 +7,13 @@ import json
 import os
 import shutil
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from cluster.fleets import Fleet, hashes
+from cluster.fleets import Fleet, Told, hashes
 from fleetlabel.engine.cli.app import main
 from fleetlabel.engine.fleet.failures import cause_of
 from fleetlabel.engine.fleet.root import Ended
@@ -30,24 +30,6 @@ from fleetlabel.model.errors import (
 from fleetlabel.store import SequenceStore, Table
 
 RunFleet = Callable[..., FleetOutcome]
-
-
-class Told:
-    """An observer that remembers."""
-
-    def __init__(self, on_end: Callable[[Ended], None] = lambda ended: None) -> None:
-        self.begun_with: Any = None
-        self.turns: list[Mapping[str, Any]] = []
-        self._on_end = on_end
-
-    def begun(self, expected: Any, workplace: Any) -> None:
-        self.begun_with = expected
-
-    def turn(self, snapshot: Mapping[str, Any]) -> None:
-        self.turns.append(snapshot)
-
-    def ended(self, ended: Ended) -> None:
-        self._on_end(ended)
 
 
 def test_labels_do_not_depend_on_chunks_or_threads_and_progress_is_told(

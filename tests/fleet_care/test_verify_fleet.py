@@ -94,3 +94,9 @@ def test_processes_find_what_one_finds(root: Path) -> None:
     assert [(one.store, one.parts, one.problems) for one in alone] == [
         (one.store, one.parts, one.problems) for one in together
     ]
+
+
+def test_a_fleet_without_stores_has_nothing_to_check(tmp_path: Path) -> None:
+    (tmp_path / ".fleet").mkdir()
+    (tmp_path / ".fleet" / "manifest.json").write_text('{"schema": 1, "members": []}')
+    assert check_fleet(tmp_path, 2) == []

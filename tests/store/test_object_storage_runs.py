@@ -11,12 +11,17 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from cluster.fleets import Fleet, hashes, write_fleet
+from cluster.fleets import Fleet, Told, hashes, write_fleet
 from fleetlabel.engine.cli.app import main
+from fleetlabel.engine.fleet.estimate import Estimate
 from fleetlabel.engine.fleet.run import run_fleet
+from fleetlabel.engine.fleet.sources import find_drives
 from fleetlabel.engine.fleet.status import look
+from fleetlabel.engine.ingest import open_sequence
+from fleetlabel.engine.ingest.rig_writer import write_rig
 from fleetlabel.engine.pipeline.config import Existing, load_config
 from fleetlabel.model.errors import StoreError, UsageError
 from fleetlabel.store import SequenceStore, describe, durable, lease, verify
@@ -60,10 +65,12 @@ def expected(drives: Fleet, tmp_path_factory: pytest.TempPathFactory) -> dict[st
     return hashes(root)
 
 
-def run(source: Path, out: Path, drives: Fleet, existing: Existing = Existing.REFUSE) -> None:
+def run(source: Path, out: Path, drives: Fleet, existing: Existing = Existing.REFUSE) -> Estimate:
     flags = {"out": out, "detections2d": drives[1], "fleet.threads": True, "workers": 2, "existing": existing}
-    outcome = run_fleet([source], load_config(None, flags))
+    told = Told()
+    outcome = run_fleet([source], load_config(None, flags), observer=told)
     assert outcome.failures == ()
+    return told.begun_with
 
 
 def test_a_fleet_comes_from_a_bucket_and_goes_into_it(
@@ -80,7 +87,8 @@ def test_a_fleet_comes_from_a_bucket_and_goes_into_it(
     durable.upload(drives[0], bucket / "logs/kitti")
     proxy.chances = FAULTS
     root = bucket / "fleet"
-    run(bucket / "logs", root, drives)
+    estimated = run(bucket / "logs", root, drives)
+    assert (estimated.sequences, estimated.pictures) == (2, 4), "told without copying drives"
     happened = dict(proxy.happened)
     proxy.chances = {}
     assert happened.keys() == FAULTS.keys()
@@ -100,6 +108,22 @@ def test_a_fleet_comes_from_a_bucket_and_goes_into_it(
         run(bucket / "logs", root, drives, Existing.RESUME)
     with pytest.raises(UsageError, match="matches no folder"):
         run(bucket / "nothing-*", root, drives)
+
+
+def test_rig_folders_come_from_a_bucket(
+    bucket: Path, drives: Fleet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FLEETLABEL_SCRATCH", str(tmp_path / "scratch"))
+    write_rig(open_sequence(drives[0], "0000"), tmp_path / "rigs" / "first")
+    assert isinstance(bucket, ObjectPath)
+    durable.upload(tmp_path / "rigs", bucket / "rigs")
+    (drive,) = find_drives([bucket / "rigs"])
+    assert (drive.source, drive.sequence) == (bucket / "rigs/first", "0000")
+    remote, local = (
+        open_sequence(place, "0000").read_sensor("image_02", 0, 2)[0]
+        for place in (drive.source, tmp_path / "rigs" / "first")
+    )
+    np.testing.assert_array_equal(remote.flat["jpeg"], local.flat["jpeg"])
 
 
 def test_every_command_works_on_a_bucket(

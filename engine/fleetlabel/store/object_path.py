@@ -7,6 +7,7 @@ methods that pathlib has; what makes files and folders durable is in ``durable``
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Generator
 from fnmatch import fnmatch
@@ -102,6 +103,16 @@ class ObjectPath(PosixPath):
             FileNotFoundError: there is none.
         """
         return buckets.get(self.bucket, self.key)[0]
+
+    def open(self, mode: str = "r", *_: object, **__: object) -> io.BytesIO:  # type: ignore[override]
+        """Content of an object, as a file of bytes.
+
+        Raises:
+            FileNotFoundError: there is none.
+        """
+        if mode != "rb":
+            self.__fspath__()
+        return io.BytesIO(self.read_bytes())
 
     def read_text(self, encoding: str | None = None, errors: str | None = None) -> str:
         """Content of an object, as text."""

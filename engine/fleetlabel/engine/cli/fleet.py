@@ -19,6 +19,7 @@ from fleetlabel.engine.cli import options as opt
 from fleetlabel.engine.cli.exit_codes import FAILED, QUARANTINED
 from fleetlabel.engine.pipeline.config import RunConfig
 from fleetlabel.model.errors import UsageError
+from fleetlabel.store.object_path import place_of
 
 if TYPE_CHECKING:
     from fleetlabel.engine.fleet.estimate import Estimate
@@ -48,7 +49,13 @@ def label_fleet(sources: Sequence[str], config: RunConfig, as_json: bool) -> Non
 
 def status(
     root: Annotated[
-        Path, typer.Argument(metavar="ROOT", help="The folder of a fleet's stores.", show_default=False)
+        Path,
+        typer.Argument(
+            metavar="ROOT",
+            help="The folder of a fleet's stores, also s3://.",
+            parser=place_of,
+            show_default=False,
+        ),
     ],
     as_json: opt.Json = False,
 ) -> None:
@@ -112,9 +119,14 @@ class FleetBar:
         takes = ""
         if expected.detect_s is not None:
             takes = f", of which detection alone takes about {_duration(expected.detect_s)}"
+        counted = "".join(
+            f"{number:,} {what}, "
+            for what, number in (("frames", expected.frames), ("pictures", expected.pictures))
+            if number
+        )
         self._console.print(
-            f"{expected.sequences} sequences, about {expected.frames:,} frames, {expected.pictures:,} pictures and "
-            f"{expected.n_bytes / 1e9:,.2f} GB{takes}, on {workplace.description}",
+            f"{expected.sequences} sequences, about {counted}{expected.n_bytes / 1e9:,.2f} GB{takes}, on "
+            f"{workplace.description}",
             markup=False,
         )
         if workplace.dashboard:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import PurePath
 
 from fleetlabel.engine.fleet.root import Member
 from fleetlabel.engine.ingest import open_sequence
@@ -13,8 +12,11 @@ from fleetlabel.engine.pipeline.config import RunConfig
 from fleetlabel.engine.pipeline.detecting import SettledDetector
 from fleetlabel.model.errors import FleetLabelError
 from fleetlabel.model.sensors import SensorKind
+from fleetlabel.store import buckets
+from fleetlabel.store.object_path import ObjectPath
 
 _LOOKED_AT = 5
+_PICTURES = (".jpg", ".jpeg", ".png")
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +25,7 @@ class Estimate:
 
     Attributes:
         sequences: that are to be labelled.
-        frames, pictures: about how many they have.
+        frames, pictures: about how many they have; 0 if that is not known before drives are copied from object storage.
         n_bytes: about how much their drive logs hold, and their stores will: data is kept as it comes.
         detect_s: about how long detection alone takes on these workers; None if it is not measured or not needed.
     """
@@ -41,13 +43,17 @@ def estimate(
     """Extrapolates from a few drives, spread over the fleet; those that cannot be read count as the others."""
     frames, pictures, n_bytes = [], [], []
     for member in members[:: max(1, len(members) // _LOOKED_AT)][:_LOOKED_AT]:
-        try:
-            info = open_sequence(member.drive.source, member.drive.sequence).info
-        except (FleetLabelError, OSError):
-            continue
-        frames.append(info.n_frames)
-        pictures.append(info.n_frames * len(info.of_kind(SensorKind.CAMERA)))
-        n_bytes.append(_bytes_of(member, info.n_frames))
+        files = _files_of(member)
+        if isinstance(member.drive.source, ObjectPath):  # opening it would copy it here
+            pictures.append(sum(PurePath(key).suffix.lower() in _PICTURES for key, _ in files))
+        else:
+            try:
+                info = open_sequence(member.drive.source, member.drive.sequence).info
+            except (FleetLabelError, OSError):
+                continue
+            frames.append(info.n_frames)
+            pictures.append(info.n_frames * len(info.of_kind(SensorKind.CAMERA)))
+        n_bytes.append(sum(size for _, size in files))
     per_picture_ms = _ms_per_picture(config, settled)
     all_pictures = _scaled(pictures, len(members))
     return Estimate(
@@ -67,15 +73,19 @@ def _ms_per_picture(config: RunConfig, settled: SettledDetector | None) -> float
     return settled.choice.ms_per_input * inputs
 
 
-def _bytes_of(member: Member, n_frames: int) -> int:
-    """Size of a drive log; of one that holds several sequences, the share of this one's files."""
-    total = mine = 0
-    for path, _, names in os.walk(member.drive.source):
-        size = sum(Path(path, name).lstat().st_size for name in names)
-        total += size
-        if member.drive.sequence in Path(path).parts:
-            mine += size
-    return mine or total
+def _files_of(member: Member) -> list[tuple[str, int]]:
+    """Name and size of a drive log's files; of one that holds several sequences, of this one's, if they can be told."""
+    source = member.drive.source
+    if isinstance(source, ObjectPath):
+        files = [(key[len(source.key) :], size) for key, size, _ in buckets.below(source.bucket, source.key)]
+    else:
+        files = [
+            (str(path.relative_to(source)), path.lstat().st_size)
+            for path in source.rglob("*")
+            if path.is_file()
+        ]
+    mine = [file for file in files if member.drive.sequence in PurePath(file[0]).parts]
+    return mine or files
 
 
 def _scaled(samples: Sequence[int], count: int) -> int:

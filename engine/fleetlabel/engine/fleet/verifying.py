@@ -135,7 +135,7 @@ _UNKNOWN = "FleetLabel did not put it there; move it away if nobody needs it her
 
 
 def _checked(stores: Sequence[Path], workers: int) -> Iterator[Checked]:
-    if workers == 1 or len(stores) == 1:
+    if workers == 1 or len(stores) <= 1:
         yield from map(check_store, stores)
         return
     context = multiprocessing.get_context(
