@@ -199,9 +199,10 @@ def _run_fact(run: Run) -> RunFact:
 
 
 def _flat(settings: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Nested settings as pairs of name and text."""
+    """Nested settings as pairs of name and text; an inner name that the outer settings have, too, says whose it is."""
     for name, value in settings.items():
         if isinstance(value, Mapping):
-            yield from _flat(value)
+            for inner, text in _flat(value):
+                yield f"{name} {inner}" if inner.replace(" ", "_") in settings else inner, text
         else:
             yield name.replace("_", " "), str(value)
