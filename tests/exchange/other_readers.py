@@ -143,7 +143,31 @@ def openlabel_schema(path: str) -> Any:
     ]
 
 
-_ALL = (coco, motmetrics, trackeval_mot, datumaro, openlabel_schema)
+def nuscenes_devkit(root: str, version: str) -> Any:
+    """Boxes in each camera's frame as the devkit places them, and the lines that it draws into each picture."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+    from nuscenes.nuscenes import NuScenes
+
+    tables = NuScenes(version=version, dataroot=root, verbose=False)
+    boxes, drawn = {}, {}
+    for frame, sample in enumerate(sorted(tables.sample, key=lambda row: row["timestamp"])):
+        for channel, token in sample["data"].items():
+            if tables.get("sample_data", token)["sensor_modality"] != "camera":
+                continue
+            key = f"{channel} {frame}"
+            _, found, _ = tables.get_sample_data(token)
+            boxes[key] = [box.corners().T.tolist() for box in found]
+            figure, axes = plt.subplots()
+            tables.render_sample_data(token, ax=axes, verbose=False)
+            drawn[key] = [line.get_xydata().tolist() for line in axes.lines]
+            plt.close(figure)
+    return {"scenes": [scene["name"] for scene in tables.scene], "boxes": boxes, "drawn": drawn}
+
+
+_ALL = (coco, motmetrics, trackeval_mot, datumaro, openlabel_schema, nuscenes_devkit)
 QUESTIONS = {function.__name__: function for function in _ALL}
 
 

@@ -11,6 +11,8 @@ from fleetlabel.engine.exchange.cvat import CvatLabels
 from fleetlabel.engine.exchange.kitti_object import KittiObjectLabels
 from fleetlabel.engine.exchange.kitti_tracking import KittiTrackingLabels
 from fleetlabel.engine.exchange.mot import MotLabels
+from fleetlabel.engine.exchange.nuscenes import NuScenesTables
+from fleetlabel.engine.exchange.nuscenes_results import NuScenesResults
 from fleetlabel.engine.exchange.openlabel import OpenLabel
 from fleetlabel.engine.exchange.yolo import YoloLabels
 from fleetlabel.model.errors import UsageError
@@ -21,6 +23,8 @@ FORMATS: Mapping[str, LabelFormat] = MappingProxyType(
         for format in (
             KittiTrackingLabels(),
             KittiObjectLabels(),
+            NuScenesTables(),
+            NuScenesResults(),
             CocoLabels(),
             YoloLabels(),
             MotLabels(),

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, BinaryIO, TextIO
 
 from fleetlabel.model.errors import StoreExistsError, StoreWriteError
 
 
 @contextmanager
-def new_text(path: Path) -> Iterator[TextIO]:
-    """A new text file, under its name once it is complete.
+def new_bytes(path: Path) -> Iterator[BinaryIO]:
+    """A new file, under its name once it is complete.
 
     Raises:
         StoreExistsError: it is there already.
@@ -23,7 +24,7 @@ def new_text(path: Path) -> Iterator[TextIO]:
     scratch = path.with_name(f"{path.name}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with scratch.open("w", encoding="utf-8") as file:
+        with scratch.open("wb") as file:
             yield file
         scratch.rename(path)
     except OSError as error:
@@ -34,6 +35,16 @@ def new_text(path: Path) -> Iterator[TextIO]:
     except BaseException:
         scratch.unlink(missing_ok=True)
         raise
+
+
+@contextmanager
+def new_text(path: Path) -> Iterator[TextIO]:
+    """A new text file; see :func:`new_bytes`."""
+    with new_bytes(path) as file:
+        text = io.TextIOWrapper(file, encoding="utf-8", newline="\n")
+        yield text
+        text.flush()
+        text.detach()
 
 
 def refuse_existing(path: Path) -> None:
