@@ -167,7 +167,14 @@ def nuscenes_devkit(root: str, version: str) -> Any:
     return {"scenes": [scene["name"] for scene in tables.scene], "boxes": boxes, "drawn": drawn}
 
 
-_ALL = (coco, motmetrics, trackeval_mot, datumaro, openlabel_schema, nuscenes_devkit)
+def pyarrow_table(folder: str) -> Any:
+    """Rows of a folder of Parquet files."""
+    import pyarrow.dataset
+
+    return pyarrow.dataset.dataset(folder).to_table().to_pylist()
+
+
+_ALL = (coco, motmetrics, trackeval_mot, datumaro, openlabel_schema, nuscenes_devkit, pyarrow_table)
 QUESTIONS = {function.__name__: function for function in _ALL}
 
 

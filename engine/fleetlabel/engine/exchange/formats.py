@@ -14,6 +14,7 @@ from fleetlabel.engine.exchange.mot import MotLabels
 from fleetlabel.engine.exchange.nuscenes import NuScenesTables
 from fleetlabel.engine.exchange.nuscenes_results import NuScenesResults
 from fleetlabel.engine.exchange.openlabel import OpenLabel
+from fleetlabel.engine.exchange.parquet import ParquetLabels
 from fleetlabel.engine.exchange.yolo import YoloLabels
 from fleetlabel.model.errors import UsageError
 
@@ -30,6 +31,7 @@ FORMATS: Mapping[str, LabelFormat] = MappingProxyType(
             MotLabels(),
             CvatLabels(),
             OpenLabel(),
+            ParquetLabels(),
         )
     }
 )

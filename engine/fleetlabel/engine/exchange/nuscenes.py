@@ -2,9 +2,9 @@
 
 Cuboids are in the global frame: translation of the centre, size as width, length, height, rotation as w, x, y, z. Our
 world frame is the global one but for ``world_offset_m``. Times are whole microseconds. Every frame is a sample, and an
-annotation holds at its sample's time. Categories carry nuScenes' names where it has the class, which the devkit needs to
-draw, and our name as their description; what its annotations have no field for is under ``fleetlabel``, which the devkit
-passes over. A sequence is a version of its own, ``v1.0-<sequence>``. Boxes in pictures are no part of these tables.
+annotation holds at its sample's time. Categories carry nuScenes' names where it has the class, without which the devkit
+cannot draw, and our name as their description; what its annotations have no field for is under ``fleetlabel``, which
+the devkit passes over. A sequence is a version of its own, ``v1.0-<sequence>``. Boxes in pictures are no part of it.
 
 A sample belongs to the frame of its time; scenes of which no sample is of the drive are passed over.
 """

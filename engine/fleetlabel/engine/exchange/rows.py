@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -15,7 +15,6 @@ from fleetlabel.geometry.arrays import AnyArray
 from fleetlabel.model.boxes import Boxes2D, Boxes3D
 from fleetlabel.model.errors import SourceError, UsageError
 
-_GEOMETRY = {Boxes2D: "xyxy_px", Boxes3D: "center_m"}
 _CUBOID = ("center_m", "size_lwh_m", "q_wxyz")
 
 
@@ -74,7 +73,7 @@ class Rows:
         for name, column in zip(self._columns, values, strict=True):
             dtype, shape = self._kind.column_spec(name)
             columns[name] = self._column(name, column, dtype, shape, ats)
-        self._check(columns, ats)
+        checked(self._kind, columns, lambda row: self._where(ats[row]))
         names = tuple(self._class_names)
         which = np.array([camera or "" for camera in cameras], dtype=np.str_)
         for camera in dict.fromkeys(cameras):
@@ -111,23 +110,34 @@ class Rows:
                 )
         raise SourceError(f"{self._path}: {name} cannot be read as {dtype} {shape}")
 
-    def _check(self, columns: dict[str, AnyArray], ats: Sequence[object]) -> None:
-        def refuse(bad: Any, what: str) -> None:
-            if bad.any():
-                row = int(np.argmax(bad))
-                raise SourceError(f"{self._where(ats[row])} {what}; correct or remove it")
 
-        if self._kind is Boxes2D:
-            xyxy = columns["xyxy_px"]
-            refuse(~np.isfinite(xyxy).all(axis=1), "has a box whose edges are not finite")
-            refuse((xyxy[:, 2:] < xyxy[:, :2]).any(axis=1), "has a box that ends before it begins")
-            return
-        finite = np.all([np.isfinite(columns[name]).all(axis=1) for name in _CUBOID], axis=0)
-        refuse(~finite, "has a cuboid with numbers that are not finite")
-        refuse((columns["size_lwh_m"] < 0).any(axis=1), "has a cuboid of negative size")
-        norm = np.linalg.norm(columns["q_wxyz"], axis=1)
-        refuse(~(np.abs(norm - 1) < 1e-2), "has a quaternion that is not of unit length")
-        columns["q_wxyz"] = quaternion.normalize(columns["q_wxyz"])
+def checked(
+    kind: type[Boxes2D] | type[Boxes3D], columns: dict[str, AnyArray], where: Callable[[int], str]
+) -> None:
+    """Holds boxes to what they must be, and makes quaternions unit.
+
+    Args:
+        where: says where a row (its number) stands.
+
+    Raises:
+        SourceError: a box is not finite, ends before it begins, or its quaternion names no rotation.
+    """
+
+    def refuse(bad: Any, what: str) -> None:
+        if bad.any():
+            raise SourceError(f"{where(int(np.argmax(bad)))} {what}; correct or remove it")
+
+    if kind is Boxes2D:
+        xyxy = columns["xyxy_px"]
+        refuse(~np.isfinite(xyxy).all(axis=1), "has a box whose edges are not finite")
+        refuse((xyxy[:, 2:] < xyxy[:, :2]).any(axis=1), "has a box that ends before it begins")
+        return
+    finite = np.all([np.isfinite(columns[name]).all(axis=1) for name in _CUBOID], axis=0)
+    refuse(~finite, "has a cuboid with numbers that are not finite")
+    refuse((columns["size_lwh_m"] < 0).any(axis=1), "has a cuboid of negative size")
+    norm = np.linalg.norm(columns["q_wxyz"], axis=1)
+    refuse(~(np.abs(norm - 1) < 1e-2), "has a quaternion that is not of unit length")
+    columns["q_wxyz"] = quaternion.normalize(columns["q_wxyz"])
 
 
 def block(
@@ -146,7 +156,9 @@ def block(
     )
 
 
-def frame_column(frames: Sequence[Any], ats: Sequence[object], where: Any, reading: Reading) -> AnyArray:
+def frame_column(
+    frames: Sequence[Any], ats: Sequence[Any], where: Callable[[Any], str], reading: Reading
+) -> AnyArray:
     """Frame numbers as int32, each of the drive.
 
     Raises:
