@@ -103,7 +103,7 @@ class FleetBar:
             console=self._console,
             disable=not self._console.is_terminal,
         )
-        self._id = self._bar.add_task("", total=None, sequences="", rate="")
+        self._id = self._bar.add_task("", total=None, sequences="starting", rate="")
 
     def __enter__(self) -> FleetBar:
         self._bar.start()
@@ -139,7 +139,7 @@ class FleetBar:
             total=snapshot["frames_total"] or None,
             completed=snapshot["frames"],
             sequences=f"{snapshot['done']}/{snapshot['sequences']} sequences, {snapshot['failed']} failed",
-            rate=_rate(snapshot),
+            rate=_rate(snapshot) if snapshot["frames_total"] else "",
         )
 
     def ended(self, ended: Ended) -> None:
