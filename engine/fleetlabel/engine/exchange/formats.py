@@ -8,6 +8,7 @@ from types import MappingProxyType
 from fleetlabel.engine.exchange.coco import CocoLabels
 from fleetlabel.engine.exchange.contract import LabelFormat, WritableFormat
 from fleetlabel.engine.exchange.cvat import CvatLabels
+from fleetlabel.engine.exchange.datumaro import DatumaroLabels
 from fleetlabel.engine.exchange.kitti_object import KittiObjectLabels
 from fleetlabel.engine.exchange.kitti_tracking import KittiTrackingLabels
 from fleetlabel.engine.exchange.mot import MotLabels
@@ -31,6 +32,7 @@ FORMATS: Mapping[str, LabelFormat] = MappingProxyType(
             MotLabels(),
             CvatLabels(),
             OpenLabel(),
+            DatumaroLabels(),
             ParquetLabels(),
         )
     }
