@@ -8,15 +8,14 @@ drives each, in turn and repeated. Tasks have 64 frames. Coordination is the sha
 no task, from the first task until all is labelled; what comes before (choosing the backend, loading the weights) takes
 the same time for any fleet and is told apart.
 
-``scheduler`` gives a scheduler with two workers tasks that do nothing, as many as a large cluster would hold in flight,
-and takes the memory of driver and scheduler, which are one process here, while they come back.
+``scheduler`` gives a scheduler with two workers, each a process of its own, tasks that do nothing, as many as a large
+cluster would hold in flight, and takes the memory of driver and scheduler while they come back.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
 import shutil
 import statistics
 import subprocess
@@ -29,7 +28,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from fleetlabel.engine.cluster import DaskWorkers, start_local
+import psutil  # which Dask brings
+
+from fleetlabel.engine.cluster import Connection, DaskWorkers, connect
 from fleetlabel.engine.fleet.estimate import Estimate
 from fleetlabel.engine.fleet.root import Ended
 from fleetlabel.engine.fleet.run import run_fleet
@@ -166,40 +167,76 @@ def measure_scheduler(sizes: list[int]) -> list[dict[str, float]]:
     rows = []
     for size in sizes:
         with ExitStack() as stack:
-            workers = DaskWorkers(start_local(2, stack))
-            rows.append(nothing_but_tasks(workers, size))
-        row = rows[-1]
+            connection, scheduler = cluster_apart(stack)
+            row = nothing_but_tasks(DaskWorkers(connection), scheduler, size)
+        rows.append(row)
         print(
-            f"{size:7d} tasks: {row['tasks_per_s']:7.1f} tasks/s, driver and scheduler {row['cpu_ms_per_task']:.2f} "
-            f"ms of core time per task, {row['rss_at_tenth_mib']:.0f} MiB after a tenth, {row['rss_mib']:.0f} at the "
-            "end",
+            f"{size:7d} tasks: {row['tasks_per_s']:7.1f} tasks/s; core time per task: driver "
+            f"{row['driver_cpu_ms_per_task']:.2f} ms, scheduler {row['scheduler_cpu_ms_per_task']:.2f} ms; memory "
+            f"after a tenth and at the end: driver {row['driver_mib_at_tenth']:.0f} and {row['driver_mib']:.0f} MiB, "
+            f"scheduler {row['scheduler_mib_at_tenth']:.0f} and {row['scheduler_mib']:.0f} MiB",
             flush=True,
         )
     return rows
 
 
-def nothing_but_tasks(workers: DaskWorkers, size: int) -> dict[str, float]:
+def cluster_apart(stack: ExitStack) -> tuple[Connection, psutil.Process]:
+    """A scheduler and two workers as `dask` starts them, and the scheduler's process."""
+    folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="fleetlabel-cluster-")))
+    file = folder / "scheduler.json"
+
+    def dask(*arguments: str) -> psutil.Process:
+        process = psutil.Popen([sys.executable, "-m", "dask", *arguments], stderr=subprocess.DEVNULL)
+        stack.callback(process.wait)
+        stack.callback(process.kill)
+        return process
+
+    scheduler = dask("scheduler", "--host", "127.0.0.1", "--port", "0", "--scheduler-file", str(file))
+    while not file.exists():
+        time.sleep(0.1)
+    for _ in range(2):
+        dask("worker", "--scheduler-file", str(file), "--nthreads", "1", "--local-directory", str(folder))
+    connection = connect(file, stack)
+    while connection.n_workers() < 2:
+        time.sleep(0.1)
+    return connection, scheduler
+
+
+def nothing_but_tasks(workers: DaskWorkers, scheduler: psutil.Process, size: int) -> dict[str, float]:
     """Drives a schedule of tasks that do nothing."""
     done = 0
-    resident: list[float] = []
+    driver = psutil.Process()
+    resident_mib: list[tuple[float, float]] = []
 
     def count(_: str, finished: Finished) -> None:
         nonlocal done
         done += 1
         if done % (size // 10) == 0:
-            resident.append(resident_mib())
+            resident_mib.append((driver.memory_info().rss / 2**20, scheduler.memory_info().rss / 2**20))
 
     limits = Limits(in_flight=IN_FLIGHT, open_sequences=2 * IN_FLIGHT // TASKS_PER_SEQUENCE)
-    began_s, began_cpu_s = time.perf_counter(), time.process_time()
+    began_s, began_cpu_s = time.perf_counter(), [cpu_s(process) for process in (driver, scheduler)]
     drive(Schedule(idle_sequences(size), limits), workers, on_finished=count, on_end=lambda end: None)
-    wall_s, cpu_s = time.perf_counter() - began_s, time.process_time() - began_cpu_s
+    took_s = time.perf_counter() - began_s
+    driver_s, scheduler_s = (
+        cpu_s(process) - began for process, began in zip((driver, scheduler), began_cpu_s, strict=True)
+    )
     return {
         "tasks": size,
-        "tasks_per_s": done / wall_s,
-        "cpu_ms_per_task": 1e3 * cpu_s / done,
-        "rss_at_tenth_mib": resident[0],
-        "rss_mib": resident[-1],
+        "tasks_per_s": done / took_s,
+        "driver_cpu_ms_per_task": 1e3 * driver_s / done,
+        "scheduler_cpu_ms_per_task": 1e3 * scheduler_s / done,
+        "driver_mib_at_tenth": resident_mib[0][0],
+        "driver_mib": resident_mib[-1][0],
+        "scheduler_mib_at_tenth": resident_mib[0][1],
+        "scheduler_mib": resident_mib[-1][1],
     }
+
+
+def cpu_s(process: psutil.Process) -> float:
+    """Core time that a process took so far."""
+    times = process.cpu_times()
+    return float(times.user + times.system)
 
 
 def idle_sequences(size: int) -> Iterator[tuple[str, list[Task]]]:
@@ -210,12 +247,6 @@ def idle_sequences(size: int) -> Iterator[tuple[str, list[Task]]]:
             f"drive{first}",
             [Task("detect", "camera", n, n + 1, partial(TaskResult, CHUNK_FRAMES)) for n in numbers],
         )
-
-
-def resident_mib() -> float:
-    """Memory of this process now."""
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
 if __name__ == "__main__":

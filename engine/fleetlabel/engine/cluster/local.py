@@ -40,6 +40,8 @@ def start_local(workers: int, stack: ExitStack, *, gpus: Sequence[str] = ()) -> 
     settings = {
         "distributed.scheduler.allowed-failures": _ALLOWED_FAILURES,
         "distributed.comm.timeouts.connect": f"{CONNECT_S:g}s",
+        # The ledger says where time goes; Dask's profiles cost time and, in each process, some 20 MB.
+        "distributed.worker.profile.enabled": False,
     }
     stack.enter_context(dask.config.set(settings))
     try:
