@@ -60,7 +60,15 @@ class Solver(Protocol):
     ) -> Solved:
         """Cuboids (K, 7) at all times; rows ``key_frame`` (M,) are exactly ``key_box`` (M, 4: centre, yaw)."""
 
-    def pictures(self, timestamp_ns: I64, detections: Detections2D, key_frame: I64, key_box: F64) -> Solved:
+    def pictures(
+        self,
+        timestamp_ns: I64,
+        detections: Detections2D,
+        key_frame: I64,
+        key_box: F64,
+        *,
+        picture_px: tuple[int, int],
+    ) -> Solved:
         """Boxes (K, 4) at all times; rows ``key_frame`` (M,) are exactly ``key_box`` (M, 4)."""
 
 
@@ -188,7 +196,10 @@ def _solve_pictures(
     places = np.searchsorted(frames, keys)
     key_box = np.array([item.boxes[camera, key].xyxy_px for key in keys]).reshape(-1, 4)
     times = base.times(camera)[frames]
-    solved = solver.pictures(times, detections, places, key_box)
+    model = base.store.info.sensor(camera).camera
+    assert model is not None
+    size = (model.width_px, model.height_px)
+    solved = solver.pictures(times, detections, places, key_box, picture_px=size)
     box = solved.box.copy()
     box[places] = key_box
     amodal = _carried(rows, rows.amodal_xyxy_px, frames, np.nan)

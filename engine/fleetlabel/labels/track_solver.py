@@ -6,10 +6,18 @@ from functools import cached_property
 
 import numpy as np
 
+from fleetlabel.geometry import se3
 from fleetlabel.geometry.arrays import F64, I64, AnyArray
 from fleetlabel.geometry.trajectory import Trajectory
 from fleetlabel.labels.solving import Solved
-from fleetlabel.trackers import Detections2D, Detections3D, solve_track_2d, solve_track_3d, steady_from_world
+from fleetlabel.trackers import (
+    Detections2D,
+    Detections3D,
+    EgoView,
+    solve_track_2d,
+    solve_track_3d,
+    steady_from_world,
+)
 
 _UNKNOWN_SIZE = (4.0, 1.8, 1.5)  # of an object that was never detected and never given a size
 
@@ -23,22 +31,23 @@ class TrackSolver:
         trajectory: the sequence's ego poses.
     """
 
-    version = "course-2"
+    version = "course-3"
 
     def __init__(self, frame_timestamp_ns: I64 | None = None, trajectory: Trajectory | None = None) -> None:
         self.frame_timestamp_ns = frame_timestamp_ns
         self.trajectory = trajectory
 
     @cached_property
-    def _steady_from_world(self) -> F64:
+    def _ego(self) -> EgoView:
         assert self.trajectory is not None and self.frame_timestamp_ns is not None
         known = self.trajectory.timestamp_ns
-        return steady_from_world(self.trajectory.at(np.clip(self.frame_timestamp_ns, known[0], known[-1])))
+        poses = self.trajectory.at(np.clip(self.frame_timestamp_ns, known[0], known[-1]))
+        return EgoView(se3.invert(poses), steady_from_world(poses))
 
-    def _steady_at(self, timestamp_ns: I64) -> F64 | None:
+    def _ego_at(self, timestamp_ns: I64) -> EgoView | None:
         if self.trajectory is None or self.frame_timestamp_ns is None:
             return None
-        return self._steady_from_world[np.searchsorted(self.frame_timestamp_ns, timestamp_ns)]
+        return self._ego.at(np.searchsorted(self.frame_timestamp_ns, timestamp_ns))
 
     def cuboids(
         self,
@@ -59,13 +68,21 @@ class TrackSolver:
             key_box,
             size_lwh_m=size_lwh_m or (None if len(detections) else _UNKNOWN_SIZE),
             stationary=stationary,
-            steady_from_world=self._steady_at(timestamp_ns),
+            ego=self._ego_at(timestamp_ns),
         )
         size = np.broadcast_to(solved.size_lwh_m, (len(solved.frame), 3))
         box = np.concatenate([solved.center_m, size, solved.yaw_rad[:, None]], axis=1)
         return Solved(box, solved.center_std_m, solved.velocity_mps)
 
-    def pictures(self, timestamp_ns: I64, detections: Detections2D, key_frame: I64, key_box: F64) -> Solved:
+    def pictures(
+        self,
+        timestamp_ns: I64,
+        detections: Detections2D,
+        key_frame: I64,
+        key_box: F64,
+        *,
+        picture_px: tuple[int, int],
+    ) -> Solved:
         """Boxes (K, 4) at all times."""
-        solved = solve_track_2d(timestamp_ns, detections, key_frame, key_box)
+        solved = solve_track_2d(timestamp_ns, detections, key_frame, key_box, picture_px=picture_px)
         return Solved(solved.xyxy_px, solved.xyxy_std_px, np.zeros((len(solved.frame), 3)))

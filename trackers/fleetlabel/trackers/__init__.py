@@ -12,7 +12,7 @@ from fleetlabel.trackers.offline3d import smooth_tracks_3d
 from fleetlabel.trackers.offline_config import Smooth2DConfig, Smooth3DConfig
 from fleetlabel.trackers.resolve import Method, SolvedTrack2D, SolvedTrack3D
 from fleetlabel.trackers.resolve2d import solve_track_2d
-from fleetlabel.trackers.resolve3d import solve_track_3d
+from fleetlabel.trackers.resolve3d import EgoView, solve_track_3d
 from fleetlabel.trackers.resolve_config import CourseNoise, Resolve2DConfig, Resolve3DConfig
 from fleetlabel.trackers.rows import Detections2D, Detections3D, Status, Tracks2D, Tracks3D
 from fleetlabel.trackers.steadying import steady_from_world
@@ -23,6 +23,7 @@ __all__ = [
     "CourseNoise",
     "Detections2D",
     "Detections3D",
+    "EgoView",
     "Method",
     "Resolve2DConfig",
     "Resolve3DConfig",

@@ -89,20 +89,23 @@ class Given:
 
     @classmethod
     def of(
-        cls, timestamp_ns: I64, frame: I64, score: F64, key_frame: I64, config: ResolveConfig, absent: Bool
-    ) -> Given:
-        """From checked columns; detections at frames where the object is absent do not count."""
+        cls, timestamp_ns: I64, frame: I64, score: F64, key_frame: I64, config: ResolveConfig, absent: Bool,
+        far: F64 | float = 1.0,
+    ) -> Given:  # fmt: skip
+        """From checked columns; detections at frames where the object is absent do not count.
+
+        ``far`` (M,) is how many times as much detections err for being far away.
+        """
         n = len(timestamp_ns)
         seen, is_key = np.zeros(n, dtype=np.bool_), np.zeros(n, dtype=np.bool_)
         seen[frame], is_key[key_frame] = True, True
         seen &= ~absent
         odds = np.clip(score, 1e-12, 1.0 - 1e-12)
         logit = np.clip(np.log(odds) - np.log1p(-odds), *LOGIT_LIMITS)
-        jitter = np.ones(n)
-        jitter[frame] = np.exp(-config.jitter_per_logit * (logit - config.sure_logit))
-        return cls(
-            (timestamp_ns - timestamp_ns[0]) * 1e-9, seen, is_key, jitter, jitter**config.bias_per_jitter
-        )
+        jitter, bias = np.ones(n), np.ones(n)
+        sure = np.exp(-config.jitter_per_logit * (logit - config.sure_logit))
+        jitter[frame], bias[frame] = far * sure, far * sure**config.bias_per_jitter
+        return cls((timestamp_ns - timestamp_ns[0]) * 1e-9, seen, is_key, jitter, bias)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,31 +128,38 @@ def fit_course(
     """
     jitter = (noise.jitter * given.jitter * scale)[:, None] * shares[0]
     bias = (noise.bias * given.bias * scale)[:, None] * shares[1]
-    mean, var = np.empty_like(measured), np.empty_like(measured)
+    mean, var, nothing = np.empty_like(measured), np.empty_like(measured), np.empty((0, measured.shape[1]))
     spread = jitter
     seen, off_key = given.seen, noise.key * float(np.median(scale))
 
-    def run(spread: F64, bias: F64, motion: F64) -> float:
+    def run(spread: F64, bias: F64, motion: F64, mean: F64, var: F64) -> float:
         return course(
             given.time_s, measured, seen, spread, turn_rad, bias, key, given.is_key, off_key, scale, motion, mean, var
         )  # fmt: skip
 
     for _ in range(ROBUST_PASSES if seen.any() else 0):
-        run(spread, bias, noise.motion(1.0))
+        run(spread, bias, noise.motion(1.0), mean, var)
         expected = (jitter**2 + bias**2 + var).mean(axis=1)  # over axes: the world's directions do not matter
         off = ((mean - measured) ** 2).mean(axis=1) / expected
         dof = config.outlier_dof
         spread = jitter * np.where(seen, np.sqrt(np.maximum((dof + off) / (dof + 1.0), 1.0)), 1.0)[:, None]
-    best = Fit(mean, var, -np.inf)
-    for factor in factors:
-        for wrong in config.bias_factors:
-            likelihood = run(spread, wrong * bias, noise.motion(factor))
-            if factor > 0.0:
-                likelihood -= config.motion_doubt * np.log(factor) ** 2
-            likelihood -= config.bias_doubt * np.log(wrong) ** 2
-            if likelihood > best.likelihood:
-                best = Fit(mean.copy(), var.copy(), float(likelihood))
-    return best
+    likeliest, best = np.ones(3), -np.inf
+    choices = (factors, config.jitter_factors, config.bias_factors)
+    doubts = np.array([config.motion_doubt, config.jitter_doubt, config.bias_doubt])
+    for number, choice in enumerate(choices):  # one after the other: all together would take too long
+        likelihoods = []
+        for factor in choice:
+            tried = likeliest.copy()
+            tried[number] = factor
+            motion, unsteady, wrong = tried.tolist()
+            doubt = doubts @ np.log(np.where(tried > 0.0, tried, 1.0)) ** 2
+            likelihoods.append(
+                run(unsteady * spread, wrong * bias, noise.motion(motion), nothing, nothing) - doubt
+            )
+        likeliest[number], best = choice[int(np.argmax(likelihoods))], max(likelihoods)
+    motion, unsteady, wrong = likeliest.tolist()
+    run(unsteady * spread, wrong * bias, noise.motion(motion), mean, var)
+    return Fit(mean, var, float(best))
 
 
 def between(time_s: F64, at: I64, values: F64) -> F64:

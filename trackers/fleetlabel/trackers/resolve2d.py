@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from fleetlabel.geometry.arrays import F64, I64
 from fleetlabel.trackers.resolve import (
+    Fit,
     Given,
     SolvedTrack2D,
     between,
@@ -21,11 +23,13 @@ from fleetlabel.trackers.resolve_config import Resolve2DConfig
 from fleetlabel.trackers.rows import Detections2D
 
 SMALLEST_PX = 2.0  # extent to which noise refers, of boxes thinner than that
+BORDER_PX = 3.0  # an edge that is closer to the picture's border is cut off by it
 
 
 def solve_track_2d(
     timestamp_ns: I64, detections: Detections2D, key_frame: I64, key_box: F64, *,
-    absent: Sequence[tuple[int, int]] = (), config: Resolve2DConfig | None = None,
+    absent: Sequence[tuple[int, int]] = (), picture_px: tuple[float, float] | None = None,
+    config: Resolve2DConfig | None = None,
 ) -> SolvedTrack2D:  # fmt: skip
     """Boxes of one track at all times, keyframes exactly as given.
 
@@ -35,6 +39,7 @@ def solve_track_2d(
         key_frame: (M,) int64, in any order.
         key_box: (M, 4) xyxy_px.
         absent: frames ``start:stop`` at which there is no box; detections there are left out.
+        picture_px: width and height: where the border cuts an edge off, it goes on outside; boxes end at the border.
         config: see :class:`Resolve2DConfig`.
 
     Raises:
@@ -49,7 +54,7 @@ def solve_track_2d(
     given = Given.of(times, frame, detections.score, keys, config, away)
     measured, key = np.zeros((len(times), 4)), np.zeros((len(times), 4))
     measured[frame], key[keys] = detections.xyxy_px, key_values
-    box, std = _solved(given, measured, key, config)
+    box, std = _solved(given, measured, key, picture_px, config)
     share = straight_share(given, config.linear_s)
     if len(keys):
         box += share[:, None] * (between(given.time_s, keys, key_values) - box)
@@ -61,7 +66,9 @@ def solve_track_2d(
     )  # fmt: skip
 
 
-def _solved(given: Given, measured: F64, key: F64, config: Resolve2DConfig) -> tuple[F64, F64]:
+def _solved(
+    given: Given, measured: F64, key: F64, picture_px: tuple[float, float] | None, config: Resolve2DConfig
+) -> tuple[F64, F64]:
     """Boxes and standard deviations (K, 4) of the edges, each on its own."""
     known = np.where(given.is_key[:, None], key, measured)
     at = np.flatnonzero(given.is_key | given.seen)
@@ -72,15 +79,49 @@ def _solved(given: Given, measured: F64, key: F64, config: Resolve2DConfig) -> t
         return box, config.edge.start_velocity * away_s[:, None] * extent
     extent = between(given.time_s, at, np.maximum(known[at, 2:] - known[at, :2], SMALLEST_PX))
     box, std = np.empty_like(measured), np.empty_like(measured)
-    straight, one = np.zeros(len(box)), np.ones((2, 1))
     for edge in range(4):
         scale = extent[:, edge % 2] * (config.vertical if edge % 2 else 1.0)
-        fit = fit_course(
-            given, measured[:, edge : edge + 1], key[:, edge : edge + 1], scale, straight, config.edge, one, config,
-            config.motion_factors,
-        )  # fmt: skip
+        column = slice(edge, edge + 1)
+        if picture_px is None:
+            fit = _edge(given, measured[:, column], key[:, column], scale, config)
+        else:
+            border = (0.0, 0.0, *picture_px)[edge]
+            fit = _edge_up_to(
+                border, given, measured[:, column], key[:, column], known[at, column], scale, config
+            )
         box[:, edge], std[:, edge] = fit.mean[:, 0], np.sqrt(fit.var[:, 0])
     return box, std
+
+
+def _edge(given: Given, measured: F64, key: F64, scale: F64, config: Resolve2DConfig) -> Fit:
+    return fit_course(
+        given, measured, key, scale, np.zeros(len(scale)), config.edge, np.ones((2, 1)), config, config.motion_factors
+    )  # fmt: skip
+
+
+def _edge_up_to(
+    border: float, given: Given, measured: F64, key: F64, known: F64, scale: F64, config: Resolve2DConfig
+) -> Fit:
+    """An edge whose course goes on beyond the border, where nobody sees it; ``known`` (A, 1) is what is said of it."""
+    at = np.flatnonzero(given.is_key | given.seen)
+    cut = np.abs(known[:, 0] - border) <= BORDER_PX
+    if not cut.any():
+        return _edge(given, measured, key, scale, config)
+    hidden = np.zeros(len(scale), dtype=np.bool_)
+    hidden[at[cut]] = True
+    straight = between(given.time_s, at, known)
+    inside = replace(given, seen=given.seen & ~hidden, is_key=given.is_key & ~hidden)
+    if inside.seen.any() or inside.is_key.any():
+        fit = _edge(inside, measured, key, scale, config)
+    else:
+        fit = Fit(straight, np.zeros_like(straight), 0.0)
+    last = np.clip(np.searchsorted(at, np.arange(len(scale)), side="right") - 1, 0, len(at) - 1)
+    after = np.clip(np.searchsorted(at, np.arange(len(scale))), 0, len(at) - 1)
+    ends_there = cut[last] & cut[after]
+    beyond = fit.mean[:, 0] <= border if border == 0.0 else fit.mean[:, 0] >= border
+    mean = np.where(ends_there[:, None], straight, np.where(beyond[:, None], border, fit.mean))
+    var = np.where((ends_there | beyond)[:, None], (config.edge.jitter * scale[:, None]) ** 2, fit.var)
+    return Fit(mean, var, fit.likelihood)
 
 
 def _put_in_order(box: F64, given: Given) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -49,7 +49,8 @@ class ResolveConfig:
         outlier_dof: degrees of freedom of the Student-t that detections are taken to follow; low ignores outliers.
         motion_factors: how strong the motion of a track may be beside its class's; the likeliest is taken.
         bias_factors: the same of detections' bias: a detector may be wrong altogether about one object.
-        motion_doubt, bias_doubt: how unlikely factors other than 1 are beforehand, per squared logarithm.
+        jitter_factors: the same of their jitter: arms and legs are never still.
+        motion_doubt, bias_doubt, jitter_doubt: how unlikely factors other than 1 are beforehand, per squared logarithm.
         linear_s: keyframes closer to each other than the first have a straight course between them, those further
             apart than the second have the solved one, and between them it is mixed.
     """
@@ -60,8 +61,10 @@ class ResolveConfig:
     outlier_dof: float
     motion_factors: tuple[float, ...] = (0.2, 1.0, 4.0)
     bias_factors: tuple[float, ...] = (1.0,)
+    jitter_factors: tuple[float, ...] = (1.0,)
     motion_doubt: float = 0.3
     bias_doubt: float = 1.0
+    jitter_doubt: float = 1.0
     linear_s: tuple[float, float] = (0.2, 0.6)
 
 
@@ -74,25 +77,34 @@ class Resolve3DConfig(ResolveConfig):
         height: of the centre's height.
         heading: of yaw.
         stationary_doubt: how unlikely, as a log likelihood, it is beforehand that an object stands still throughout.
+        facing_share: of what a detection is too long and too wide, this much is at the side that faces away, if the
+            object's middle is at least ``facing_m`` further away along that axis.
+        ground_share: of what it is too high, this much is at the top.
+        far_m: where detections err 1.4 times as much as close by.
     """
 
     sure_logit: float = 5.0
     jitter_per_logit: float = 0.09
     bias_per_jitter: float = 0.8
-    outlier_dof: float = 1.8
+    outlier_dof: float = 2.3
     motion_doubt: float = 0.6
+    linear_s: tuple[float, float] = (0.6, 1.5)
     ground: CourseNoise = CourseNoise(
-        acceleration=0.23, walk=0.027, start_velocity=20.0, jitter=0.08, bias=0.0576, fade_s=3.84, key=0.03
+        acceleration=0.23, walk=0.018, start_velocity=20.0, jitter=0.053, bias=0.0384, fade_s=3.84, key=0.03
     )
-    across_jitter: float = 0.8
+    across_jitter: float = 1.2
     across_bias: float = 0.5
     height: CourseNoise = CourseNoise(
-        acceleration=0.0288, walk=0.048, start_velocity=2.0, jitter=0.077, bias=0.03, fade_s=0.54, key=0.03
+        acceleration=0.0192, walk=0.048, start_velocity=2.0, jitter=0.051, bias=0.03, fade_s=0.54, key=0.03
     )
     heading: CourseNoise = CourseNoise(
-        acceleration=0.092, walk=0.0512, start_velocity=1.0, jitter=0.0716, bias=0.0224, fade_s=6.1, key=0.01
+        acceleration=0.092, walk=0.04, start_velocity=1.0, jitter=0.0716, bias=0.0224, fade_s=6.1, key=0.01
     )
     stationary_doubt: float = 0.0
+    facing_share: tuple[float, float] = (0.7, 0.3)
+    facing_m: tuple[float, float] = (40.0, 6.0)
+    ground_share: float = 0.31
+    far_m: float = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,23 +113,18 @@ class Resolve2DConfig(ResolveConfig):
 
     Attributes:
         edge: of each edge.
-        upright: shares of the noise of upper and lower edges.
+        vertical: share of that for upper and lower edges.
     """
 
     sure_logit: float = 2.0
     jitter_per_logit: float = 0.1
     bias_per_jitter: float = 0.5
     outlier_dof: float = 3.0
+    motion_factors: tuple[float, ...] = (0.2, 1.0, 4.0, 16.0)
     bias_factors: tuple[float, ...] = (1.0, 4.0, 16.0)
-    edge: CourseNoise = field(
-        default=CourseNoise(
-            acceleration=0.506,
-            walk=0.0065,
-            start_velocity=1.5,
-            jitter=0.02,
-            bias=0.015,
-            fade_s=2.0,
-            key=0.005,
-        )
+    jitter_factors: tuple[float, ...] = (0.5, 1.0, 2.0, 4.0)
+    jitter_doubt: float = 0.3
+    edge: CourseNoise = CourseNoise(
+        acceleration=0.506, walk=0.0065, start_velocity=1.5, jitter=0.02, bias=0.015, fade_s=2.0, key=0.005
     )
     vertical: float = 1.5
