@@ -194,6 +194,7 @@ class LabelSession:
         self._watchers += 1
         try:
             if self._looker is None:
+                self._lost = None
                 self._looker = asyncio.create_task(self._keep_looking())
             first = True
             while True:

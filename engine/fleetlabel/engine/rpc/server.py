@@ -144,9 +144,10 @@ class EngineServer:
                 return self._server.add_insecure_port(address)
             return self._server.add_secure_port(address, _credentials(settings))
         except RuntimeError as error:
-            raise UsageError(
-                f"cannot serve on {address}: another program does, or it is not this machine's"
-            ) from error
+            why = "another program does, or it is not this machine's"
+            if settings.tls_certificate is not None:
+                why += f"; or {settings.tls_certificate} is no certificate, or {settings.tls_key} not its key"
+            raise UsageError(f"cannot serve on {address}: {why}") from error
 
     def _serve_metrics(self, settings: ServeSettings) -> int | None:
         if settings.metrics_port is None:

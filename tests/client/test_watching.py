@@ -1,0 +1,91 @@
+"""Watching the head: every record, in order, whoever saved it, and watchers that come and go."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import urllib.request
+
+import pytest
+
+from client.conftest import Connect
+from client.test_labels import pose
+from fleetlabel.client import DeadlineError, RemoteLabels, RequestError
+from fleetlabel.labels import edits as e
+from fleetlabel.store import SequenceStore
+from labels.scenes import open_labels
+from rpc.servers import Served
+
+
+def test_records_come_as_they_are_saved(connect: Connect) -> None:
+    ann, bob = (connect(name).sequence("drive").labels for name in ("ann", "bob"))
+    ann.commit([pose(1, 3)], base=ann.now())
+    news = bob.watch()
+    state, records = next(news)
+    assert (state.record, records) == (1, [])
+    for frame in range(3):
+        made = ann.commit([pose(1, frame)], base=ann.now())
+        state, records = next(news)
+        assert records == [made.record] and state.record == frame + 2
+    news.close()
+
+
+def test_a_watcher_that_comes_later_gets_all_in_few_messages(labels: RemoteLabels) -> None:
+    for number in range(300):
+        labels.commit([e.Escalate(object_id=1, text=f"{number} " + "x" * 100)], base=labels.now())
+    got, messages = [], 0
+    for state, records in labels.watch(after=0):
+        got += [record.sequence for record in records]
+        messages += 1
+        assert state.record == got[-1]
+        if state.record == 300:
+            break
+    assert got == list(range(1, 301)) and messages <= 3
+    with pytest.raises(RequestError, match="after_record"):
+        next(labels.watch(after=301))
+
+
+def test_what_another_process_saves_is_seen(labels: RemoteLabels, store: SequenceStore) -> None:
+    news = labels.watch()
+    next(news)
+    elsewhere = open_labels(store.root)
+    made = elsewhere.commit([pose(2, 5)], author="the app")
+    _, records = next(news)
+    assert records == [made.record]
+    assert labels.now().state.record == 1
+    news.close()
+
+
+def test_a_watch_ends_at_its_deadline(labels: RemoteLabels) -> None:
+    news = labels.watch(timeout_s=0.5)
+    next(news)
+    with pytest.raises(DeadlineError):
+        next(news)
+
+
+def test_watchers_that_vanish_or_sleep_hold_up_nobody(connect: Connect, served: Served) -> None:
+    ann = connect("ann").sequence("drive").labels
+    asleep = connect("bob").sequence("drive").labels.watch(after=0)
+    next(asleep)
+    gone = [connect(f"eve{number}") for number in range(20)]
+    for engine in gone:
+        next(engine.sequence("drive").labels.watch())
+    for engine in gone:
+        engine.close()
+    for number in range(100):
+        ann.commit([e.Escalate(object_id=1, text=f"{number} " + "x" * 9_000)], base=ann.now())
+    assert ann.now().state.record == 100
+    while _open_watches(served) > 1:
+        threading.Event().wait(0.05)
+    seen = (record.sequence for _, records in asleep for record in records)
+    assert list(itertools.islice(seen, 100)) == list(range(1, 101))
+    asleep.close()
+    while _open_watches(served) > 0:
+        threading.Event().wait(0.05)
+
+
+def _open_watches(served: Served) -> int:
+    url = f"http://127.0.0.1:{served.addresses.metrics_port}/metrics"
+    text = urllib.request.urlopen(url, timeout=10).read().decode()
+    name = 'fleetlabel_open_calls{method="/fleetlabel.v1.LabelService/WatchHead"}'
+    return int(float(next(line.split()[-1] for line in text.splitlines() if line.startswith(name))))
