@@ -27,7 +27,8 @@ from fleetlabel.model.errors import (
     StoreWriteError,
     UsageError,
 )
-from fleetlabel.store import SequenceStore, Table
+from fleetlabel.store import SequenceStore, Table, verify
+from store.drives import drive
 
 RunFleet = Callable[..., FleetOutcome]
 
@@ -160,6 +161,10 @@ def test_output_that_cannot_be_is_refused_at_once(run: RunFleet, small_fleet: Fl
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreError, match="cannot write"):
         run(small_fleet, "file/out", fleet__threads=True)
+    store = SequenceStore.create(tmp_path / "a.zarr", drive())
+    with pytest.raises(UsageError, match="is the store of one drive"):
+        run(small_fleet, store.root.name, fleet__threads=True)
+    assert verify(store) == []
     with pytest.raises(UsageError, match="lies in the drive log"):
         run(small_fleet, str(small_fleet[0] / "out"), fleet__threads=True)
 

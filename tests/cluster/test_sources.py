@@ -77,6 +77,13 @@ def test_a_slip_of_the_pen_is_told_at_once(logs: Path, source: str, said: str) -
         find_drives([logs / source])
 
 
+def test_lists_that_name_one_another_are_told(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("b.txt\n")
+    (tmp_path / "b.txt").write_text("@a.txt\n")
+    with pytest.raises(UsageError, match=r"a.txt names itself"):
+        find_drives([tmp_path / "a.txt"])
+
+
 def test_one_drive_with_a_store_stays_one_drive(logs: Path) -> None:
     kitti, drive = logs / "kitti", logs / "monday" / "a"
     assert is_one_drive([drive], None, Path("x.zarr"))
@@ -94,9 +101,9 @@ def test_one_drive_with_a_store_stays_one_drive(logs: Path) -> None:
     st.lists(
         st.builds(
             Drive,
-            st.sampled_from(["/data/a", "/data/A", "/data/b", "/other/a", "/data/ä b", "/data/..x"]).map(
-                Path
-            ),
+            st.sampled_from(
+                ["/data/a", "/data/A", "/data/b", "/other/a", "/data/ä b", "/data/..x", "/data/\udcff"]
+            ).map(Path),
             st.sampled_from(["", "0000", "0001", "a", "A", "run 1", "run/1", "run_1"]),
         ),
         unique_by=lambda drive: (drive.source, drive.sequence),

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -136,7 +137,7 @@ class FleetRoot:
         for drive in fresh:
             name = _plain(_own_name(drive))
             if wanted[name.lower()] > 1 or name.lower() in taken:
-                told = hashlib.sha256(f"{drive.source}\0{drive.sequence}".encode()).hexdigest()[:8]
+                told = hashlib.sha256(os.fsencode(f"{drive.source}\0{drive.sequence}")).hexdigest()[:8]
                 name = f"{name}-{told}"
             known[drive.source, drive.sequence] = Member(name, drive)
         listed = sorted(known.values(), key=lambda member: member.name)

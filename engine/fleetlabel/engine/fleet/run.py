@@ -17,6 +17,7 @@ from fleetlabel.engine.fleet.progress import Progress
 from fleetlabel.engine.fleet.root import Ended, FleetRoot, Member
 from fleetlabel.engine.fleet.sources import find_drives
 from fleetlabel.engine.fleet.stages import opening
+from fleetlabel.engine.fleet.stores import is_store
 from fleetlabel.engine.fleet.workplace import Workplace, find_workers
 from fleetlabel.engine.pipeline.config import Existing, RunConfig
 from fleetlabel.engine.pipeline.detecting import SettledDetector, settle_detector
@@ -117,6 +118,10 @@ def run_fleet(
     """
     _check(config)
     assert config.out is not None
+    if is_store(config.out):
+        raise UsageError(
+            f"{config.out} is the store of one drive; give the folder for the stores of many as --out"
+        )
     drives = find_drives(sources, config.sequence)
     for one in drives:
         check_place(config.out, one.source)

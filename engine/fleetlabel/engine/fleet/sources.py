@@ -86,12 +86,17 @@ def is_one_drive(sources: Sequence[str | Path], sequence: str | None, out: Path 
         return True
 
 
-def _drives_of(source: str, sequence: str | None, base: Path) -> Iterator[Drive]:
+def _drives_of(
+    source: str, sequence: str | None, base: Path, lists: tuple[Path, ...] = ()
+) -> Iterator[Drive]:
+    """Drives of a source that is named by the last of some lists, each of which is named by the one before."""
     given = place_of(source.removeprefix("@")).expanduser()
     path = given if isinstance(given, ObjectPath) else base / given
     if source.startswith("@") or (path.suffix in _LISTS and path.is_file()):
+        if path.resolve() in lists:
+            raise UsageError(f"the list of drives {path} names itself; take that entry out")
         for entry, its_sequence in _entries(path):
-            yield from _drives_of(entry, its_sequence or sequence, path.parent)
+            yield from _drives_of(entry, its_sequence or sequence, path.parent, (*lists, path.resolve()))
     elif path.exists():
         yield from _drives_in(path.resolve(), sequence)
     elif glob.has_magic(source):
