@@ -16,8 +16,8 @@ from fleetlabel.engine.exchange.files import opened, text_chunks
 from fleetlabel.model.errors import SourceError
 
 _BLANKS = re.compile(r"[ \t\r\n]*")
-# The longest member that a label file has: a frame of OpenLABEL with some ten thousand objects.
-_MAX_MEMBER_CHARS = 1 << 24
+# A frame of OpenLABEL with some seven thousand boxes; no other label file has members as long.
+_MAX_MEMBER_CHARS = 1 << 22
 JsonPath = tuple[str, ...]
 
 
@@ -40,32 +40,32 @@ class _Scanner:
         self._decode = json.JSONDecoder().raw_decode
 
     def scan(self, here: JsonPath, wanted: tuple[JsonPath, ...]) -> Iterator[tuple[JsonPath, str | int, Any]]:
-        """Members of the value that begins here, as far as they are wanted; goes past it."""
-        opening = self._peek()
-        if opening not in "{[":
-            if here:
-                self._value()  # what should be a container is a number or text: nothing in it
-                return
+        """Members of the container that begins here, as far as they are wanted; goes past it."""
+        if self._peek() not in "{[":
             raise self._wrong("is no JSON object or array")
+        for key in self._members():
+            below = (*here, str(key))
+            if self._peek() in "{[" and any(path[: len(below)] == below for path in wanted):
+                yield from self.scan(below, wanted)
+            elif here in wanted:
+                yield here, key, self._value()
+            elif self._peek() in "{[":
+                for _ in self._members():
+                    self._value()
+            else:
+                self._value()
+
+    def _members(self) -> Iterator[str | int]:
+        """Keys, or rows, of the container that begins here; whoever takes one goes past its value."""
+        closing = "}" if self._peek() == "{" else "]"
         self._at += 1
-        closing = "}" if opening == "{" else "]"
-        row = 0
-        if self._peek() == closing:
+        following, row = self._peek(), 0
+        if following == closing:
             self._at += 1
             return
         while True:
-            key: str | int = row
-            if opening == "{":
-                key = self._key()
-            below = (*here, str(key))
-            if any(path[: len(below)] == below for path in wanted) and self._peek() in "{[":
-                yield from self.scan(below, wanted)
-            else:
-                value = self._value()
-                if here in wanted:
-                    yield here, key, value
-            row += 1
-            following = self._peek()
+            yield self._key() if closing == "}" else row
+            row, following = row + 1, self._peek()
             self._at += 1
             if following == closing:
                 return
