@@ -132,6 +132,7 @@ def plain(path: Path, content: bytes) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_bombs_and_endless_files_end_in_bounded_memory(tmp_path: Path) -> None:
     attributes = b" ".join(b'a%d="b"' % n for n in range(1_000_000))
     ended = limited(
