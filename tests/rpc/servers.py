@@ -41,7 +41,12 @@ class Served:
     def channel(self, token: str = "", **options: Any) -> grpc.Channel:
         """A channel to it; with a token, every call carries it."""
         channel = grpc.insecure_channel(self.target, options=[(f"grpc.{k}", v) for k, v in options.items()])
-        return grpc.intercept_channel(channel, _Bearer(token)) if token else channel
+        return with_token(channel, token) if token else channel
+
+
+def with_token(channel: grpc.Channel, token: str) -> grpc.Channel:
+    """The channel with a token in every call."""
+    return grpc.intercept_channel(channel, _Bearer(token))
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -103,6 +104,9 @@ def serve(
         "cluster": cluster,
         "grace_s": grace_s,
     }
+    # gRPC's own lines are no JSON, and forks of the engine are followed by an exec at once.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+    os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
     try:
         from fleetlabel.engine import rpc
         from fleetlabel.engine.rpc.logs import log_as_json
