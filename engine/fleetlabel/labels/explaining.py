@@ -26,6 +26,7 @@ class Reason:
         box: what it is (centre, size and heading, or edges), its class, source and score.
         detection: the machine's detection at this frame that it was made from, None if there is none.
         keyframes: frames nearby at which people set it, the nearest first.
+        slips: frames of keyframes of the object that all else contradicts: perhaps a slip of the hand.
         tracks: of the base version that the object is made of there.
         solver: what filled in between keyframes; None if the box is the base version's own.
         runs: stage -> identity (model, parameters, algorithm version) of the machine runs behind the base version.
@@ -38,6 +39,7 @@ class Reason:
     box: dict[str, Any]
     detection: dict[str, Any] | None
     keyframes: tuple[int, ...]
+    slips: tuple[int, ...]
     tracks: tuple[Segment, ...]
     solver: str | None
     runs: dict[str, Any]
@@ -52,6 +54,7 @@ class Reason:
             "box": self.box,
             "detection": self.detection,
             "keyframes": list(self.keyframes),
+            "slips": list(self.slips),
             "tracks": [{"track_id": s.track_id, "start": s.start, "stop": s.stop} for s in self.tracks],
             "solver": self.solver,
             "runs": self.runs,
@@ -88,6 +91,7 @@ def explain(labels: Labels, object_id: int, frame: int, camera: str = "") -> Rea
         box=_described(one),
         detection=_detection(labels, item, camera, one),
         keyframes=tuple(near),
+        slips=labels.now.slips(object_id, camera),
         tracks=tuple(s for s in item.segments if s.camera == camera and s.start <= frame < s.stop),
         solver=labels.solver.version if camera in boxes.solved else None,
         runs=_runs(labels),

@@ -14,6 +14,7 @@ from fleetlabel.labels.edit_bases import Edit
 from fleetlabel.labels.edits import SetKeyframe2D, SetKeyframe3D, touched
 from fleetlabel.labels.following import cuboid_through_box, object_boxes
 from fleetlabel.labels.objects import LabelObject
+from fleetlabel.labels.slips import slips
 from fleetlabel.labels.solving import ObjectBoxes, Solver
 from fleetlabel.labels.state import LabelState
 from fleetlabel.model.boxes import Boxes2D, Boxes3D
@@ -67,6 +68,11 @@ class Snapshot:
             kept = (item, object_boxes(self.base, item, self.solver, self.state.class_of(item)))
             self.solved[object_id] = kept
         return kept[1]
+
+    def slips(self, object_id: int, camera: str = "") -> tuple[int, ...]:
+        """Frames of keyframes, of the cuboid or in one camera's pictures, that may be slips of the hand."""
+        item = self[object_id]
+        return slips(self.base, item, self.solver, self.state.class_of(item), camera)
 
     def boxes3d(self, start: int = 0, stop: int | None = None) -> Boxes3D:
         """Cuboids of all objects in the frames ``start:stop``."""

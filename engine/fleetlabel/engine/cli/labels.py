@@ -94,6 +94,8 @@ def why(
     print(f"{box}: {_flat(reason['box'])}")
     print(f"detection: {_flat(reason['detection']) if reason['detection'] else 'none at this frame'}")
     print(f"keyframes nearby: {', '.join(map(str, reason['keyframes'])) or 'none'}")
+    if found.slips:
+        print(f"perhaps a slip of the hand at frames {', '.join(map(str, found.slips))}: all else says otherwise")
     tracks = ", ".join(f"{t['track_id']} (frames {t['start']}..{t['stop'] - 1})" for t in reason["tracks"])
     print(f"tracks of the base version: {tracks or 'none'}")
     print(f"filled in by: {reason['solver'] or 'nobody; it is as in the base version'}")
