@@ -339,7 +339,7 @@ def _check_class(state: LabelState, class_name: str) -> None:
 
 def _check_born(state: LabelState, object_id: int) -> None:
     if object_id < FIRST_BORN_ID or object_id in state.objects or state.get(object_id) is not None:
-        raise EditError(f"{object_id} is no id for a new object; take one from Labels.new_ids()")
+        raise EditError(f"{object_id} is no id for a new object; take one from Labels.new_id()")
 
 
 def _check_present(state: LabelState, item: LabelObject, frame: int, camera: str) -> None:

@@ -13,7 +13,7 @@ class Edit:
     """What all edits have in common: the object that they are about.
 
     ``others`` names the fields that hold further objects' ids, ``born`` the field that holds the id of an object that
-    does not exist before (see :meth:`fleetlabel.labels.Labels.new_ids`).
+    does not exist before (see :meth:`fleetlabel.labels.Labels.new_id`).
     """
 
     object_id: int

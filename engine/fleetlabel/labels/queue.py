@@ -21,13 +21,12 @@ import numpy as np
 
 from fleetlabel.geometry.arrays import F64, I64
 from fleetlabel.labels.base import BaseLabels
+from fleetlabel.labels.doubts import SWITCH_ROWS, Doubts, Track
 from fleetlabel.labels.evidence import SIGNALS, Evidence, View
 from fleetlabel.labels.labels import Labels
 from fleetlabel.labels.objects import LabelObject
 from fleetlabel.labels.ranking import (
     QueueConfig,
-    Reach,
-    after_a_look,
     after_looks,
     gains,
     switch_likely,
@@ -38,7 +37,6 @@ _LEAST_DOUBT = 0.01  # of a box that is worth a look
 _TELLING = 0.4  # log odds from which on a signal is named
 _REASONS = 2  # signals that are named
 _SUSPICION = 0.1  # from which on a switch of identities is named
-_SWITCH_ROWS = 3  # a look tells whether another object begins less than so many rows away
 _COLUMN = {name: column for column, name in enumerate(SIGNALS)}
 
 
@@ -93,52 +91,6 @@ class Progress:
     escalated: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Doubts:
-    """What may be wrong with one track; M rows.
-
-    Attributes:
-        wrong: (M,) how likely each box is in the wrong place, 0 where people looked.
-        switched: (M,) how likely another object begins with each.
-        class_wrong: how likely the class is wrong.
-    """
-
-    wrong: F64
-    switched: F64
-    class_wrong: float
-
-    def after_a_look(self, row: int, time_s: F64, reach: Reach) -> _Doubts:
-        """What is to be expected once somebody has looked at one box."""
-        near = np.abs(np.arange(len(self.switched)) - row) < _SWITCH_ROWS
-        return _Doubts(after_a_look(self.wrong, time_s, row, reach), np.where(near, 0.0, self.switched), 0.0)
-
-    @property
-    def any(self) -> F64:
-        """(M,) how likely a look at each box finds something to do; 0 where people looked."""
-        right = (1.0 - self.wrong) * (1.0 - self.switched) * (1.0 - self.class_wrong)
-        return np.where(self.wrong > 0.0, 1.0 - right, 0.0)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Track:
-    """One object in one view; M rows by frame.
-
-    Attributes:
-        signals: (M, K) what speaks against each box.
-        now: doubts that are left.
-        looked_at: how many boxes people looked at.
-        dispute: about the class, in words.
-    """
-
-    camera: str
-    frame: I64
-    time_s: F64
-    signals: F64
-    now: _Doubts
-    looked_at: int
-    dispute: str
-
-
 class Queue:
     """Boxes of a sequence by how much a look at each is worth.
 
@@ -176,7 +128,7 @@ class Queue:
     def ranked(self) -> Iterator[Item]:
         """All items, best first, worked out as they are asked for."""
         self._follow()
-        left: dict[tuple[int, str], _Doubts] = {}
+        left: dict[tuple[int, str], Doubts] = {}
         heads = [(-score, key, row) for key, (score, row) in self._best.items()]
         heapq.heapify(heads)
         while heads:
@@ -194,7 +146,7 @@ class Queue:
         """How far the work is; see :class:`Progress`."""
         self._follow()
         boxes = sum(len(track.frame) for track in self._tracks.values())
-        expected = [_misplaced_or_misnamed(self._tracks[key].now) for key in sorted(self._tracks)]
+        expected = [self._tracks[key].now.expected_wrong for key in sorted(self._tracks)]
         wrong = float(sum(expected))
         share = wrong / boxes if boxes else 0.0
         return Progress(
@@ -220,7 +172,7 @@ class Queue:
         views = list(evidence.tables) if self._wanted is None else [*self._wanted]
         self._views = {camera: View(evidence, camera) for camera in views if camera in evidence.tables}
         self._objects: Mapping[int, LabelObject | None] = {}
-        self._tracks: dict[tuple[int, str], _Track] = {}
+        self._tracks: dict[tuple[int, str], Track] = {}
         for camera, view in self._views.items():
             self._rank_all(camera, view)
         self._best = self._best_of_all()
@@ -257,8 +209,8 @@ class Queue:
         for start, stop in zip(first.tolist(), [*first[1:].tolist(), len(table)], strict=True):
             own = slice(start, stop)
             share, dispute = self._class_doubt(view, np.arange(start, stop))
-            now = _Doubts(doubt[own], switched[own], share)
-            self._tracks[int(table.track_id[start]), camera] = _Track(
+            now = Doubts(doubt[own], switched[own], share)
+            self._tracks[int(table.track_id[start]), camera] = Track(
                 camera, table.frame[own], time_s[own], signals[own], now, 0, dispute
             )
 
@@ -283,11 +235,11 @@ class Queue:
         looked = keys | accepted
         known = bool(item.classes or looked.any()) or not len(rows)
         share, dispute = (0.0, "") if known else self._class_doubt(view, rows)
-        near = np.convolve(looked, np.ones(2 * _SWITCH_ROWS - 1))[_SWITCH_ROWS - 1 :][: len(looked)]
+        near = np.convolve(looked, np.ones(2 * SWITCH_ROWS - 1))[SWITCH_ROWS - 1 :][: len(looked)]
         switched = np.where(near > 0.5, 0.0, switch_likely(signals[:, _COLUMN["switch"]]))
         wrong = after_looks(doubt, time_s, keys, accepted, self._reach)
-        now = _Doubts(wrong, switched, share)
-        track = _Track(camera, frame, time_s, signals, now, int(looked.sum()), dispute)
+        now = Doubts(wrong, switched, share)
+        track = Track(camera, frame, time_s, signals, now, int(looked.sum()), dispute)
         self._tracks[key] = track
         if not self._waits(object_id):
             score, row = self._best_row(track, now)
@@ -348,13 +300,13 @@ class Queue:
                 best[key] = (float(score[row]), row)
         return best
 
-    def _best_row(self, track: _Track, doubts: _Doubts) -> tuple[float, int]:
+    def _best_row(self, track: Track, doubts: Doubts) -> tuple[float, int]:
         group = np.zeros(len(doubts.wrong), dtype=np.int64)
         score = self._scores(gains(doubts.wrong, track.time_s, group, self._reach), doubts)
         row = int(score.argmax())
         return float(score[row]), row
 
-    def _scores(self, gain: F64, doubts: _Doubts) -> F64:
+    def _scores(self, gain: F64, doubts: Doubts) -> F64:
         """(M,) boxes mended per second; 0 where a look is worth nothing. A switch spoils all boxes from there on."""
         n, found = len(gain), doubts.any
         gain = gain + doubts.class_wrong * n + doubts.switched * np.arange(n, 0, -1)
@@ -363,7 +315,7 @@ class Queue:
     def _seconds(self, found: F64) -> F64:
         return self.config.look_s + found * self.config.drag_s
 
-    def _item(self, object_id: int, track: _Track, doubts: _Doubts, row: int, score: float) -> Item:
+    def _item(self, object_id: int, track: Track, doubts: Doubts, row: int, score: float) -> Item:
         found = doubts.any[row]
         seconds = float(self._seconds(found))
         return Item(
@@ -378,7 +330,7 @@ class Queue:
             reason=self._reason(track, doubts, row),
         )
 
-    def _reason(self, track: _Track, doubts: _Doubts, row: int) -> str:
+    def _reason(self, track: Track, doubts: Doubts, row: int) -> str:
         """The signals that speak most against a box, in words."""
         model = self.config.flat if track.camera else self.config.solid
         added = model.contributions(track.signals[row : row + 1])[0]
@@ -410,9 +362,3 @@ def ranked_together(queues: Sequence[Queue]) -> Iterator[tuple[Queue, Item]]:
         yield queues[place], item
         if (following := next(stream, None)) is not None:
             heapq.heappush(heads, (-following.score, place, following, stream))
-
-
-def _misplaced_or_misnamed(doubts: _Doubts) -> float:
-    """Boxes of a track that are expected to be in the wrong place or of the wrong class."""
-    either = 1.0 - (1.0 - doubts.wrong) * (1.0 - doubts.class_wrong)
-    return float(either[doubts.wrong > 0.0].sum())
