@@ -19,6 +19,7 @@ from fleetlabel.model.errors import SourceError
 JSON_FORMATS = {
     "coco": ("annotations",),
     "datumaro": ("items",),
+    "scalabel": ("frames",),
     "openlabel": ("openlabel", "frames"),
     "nuscenes-results": ("results",),
 }
@@ -36,8 +37,8 @@ def cut_off(path: tuple[str, ...], inside: str) -> str:
         ("[" + "[" * 100_000, "nested more deeply"),
         ('[{"a":' * 50_000, "nested more deeply"),
         ('["' + "x" * 100, "damaged, cut off"),
-        ('[{"id": 1}, ', "ends too early|no sample"),
-        ('[{"id": 1} {"id": 2}]', "where a comma|no sample"),
+        ('[{"id": 1}, ', "ends too early|no sample|no number"),
+        ('[{"id": 1} {"id": 2}]', "where a comma|no sample|no number"),
         ('{"a" 1}', "without a colon"),
         ("[-]}", "damaged"),
     ],

@@ -11,7 +11,7 @@ import typer
 from fleetlabel.engine.cli import options as opt
 from fleetlabel.store import SequenceStore
 
-_EXPORTS = "kitti, kitti-object, nuscenes, coco, yolo, mot, cvat, openlabel, datumaro or parquet"
+_EXPORTS = "kitti, kitti-object, nuscenes, coco, yolo, mot, cvat, openlabel, scalabel, datumaro or parquet"
 
 
 def export(

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from fleetlabel.engine.exchange.labels import is_keyframe
+from fleetlabel.geometry.arrays import AnyArray
 from fleetlabel.model.boxes import Boxes, Boxes2D, Source
 from fleetlabel.model.errors import SourceError
 
@@ -28,14 +29,20 @@ def attribute_rows(boxes: Boxes) -> Iterator[dict[str, Any]]:
     if isinstance(boxes, Boxes2D):
         known = np.isfinite(boxes.visible_fraction).tolist()
         columns["visible_fraction"] = (boxes.visible_fraction.tolist(), known)
-    given = [(name, *column) for name, column in columns.items()]
+    grades = [(name, *column) for name, column in columns.items()]
     sources, keyframes = boxes.source.tolist(), is_keyframe(boxes).tolist()
     for row, (source, keyframe) in enumerate(zip(sources, keyframes, strict=True)):
         said: dict[str, Any] = {"source": _NAMES[source], "keyframe": keyframe}
-        for name, values, known in given:
+        for name, values, known in grades:
             if known[row]:
                 said[name] = values[row]
         yield said
+
+
+def given(column: AnyArray) -> list[bool]:
+    """Rows of a column of several numbers (N, k) that are known: none of the numbers is NaN."""
+    known: list[bool] = np.asarray(np.isfinite(column).all(axis=1)).tolist()
+    return known
 
 
 def read_attributes(

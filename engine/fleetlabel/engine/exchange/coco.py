@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from fleetlabel.engine.exchange.attributes import ATTRIBUTES, attribute_rows, read_attributes
+from fleetlabel.engine.exchange.attributes import ATTRIBUTES, attribute_rows, given, read_attributes
 from fleetlabel.engine.exchange.contract import Block, Carries, Reading, WritableFormat, exactly
 from fleetlabel.engine.exchange.files import label_files
 from fleetlabel.engine.exchange.json_members import members
@@ -139,7 +139,7 @@ def _annotations(labels: Labels) -> Iterator[dict[str, Any]]:
     number = 0
     for row, camera in enumerate(labels.cameras):
         for boxes in labels.picture_blocks(camera):
-            whole = np.isfinite(boxes.amodal_xyxy_px).all(axis=1).tolist()
+            whole = given(boxes.amodal_xyxy_px)
             columns: tuple[Iterable[Any], ...] = (
                 boxes.frame.tolist(),
                 (boxes.class_id + 1).tolist(),

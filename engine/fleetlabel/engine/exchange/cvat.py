@@ -18,7 +18,7 @@ from xml.sax.saxutils import escape, quoteattr
 
 import numpy as np
 
-from fleetlabel.engine.exchange.attributes import ATTRIBUTES, attribute_rows, number, read_attributes
+from fleetlabel.engine.exchange.attributes import ATTRIBUTES, attribute_rows, given, number, read_attributes
 from fleetlabel.engine.exchange.contract import Block, Carries, Reading, WritableFormat, exactly
 from fleetlabel.engine.exchange.files import label_files
 from fleetlabel.engine.exchange.labels import Labels, is_keyframe
@@ -160,7 +160,7 @@ def _described(boxes: Boxes2D, order: AnyArray) -> Iterator[dict[str, Any]]:
         boxes.class_names,
         {name: column[order] for name, column in boxes.columns().items()} | {"frame": np.zeros(len(order))},
     )
-    whole = np.isfinite(mine.amodal_xyxy_px).all(axis=1).tolist()
+    whole = given(mine.amodal_xyxy_px)
     columns = (
         whole,
         mine.amodal_xyxy_px.tolist(),

@@ -16,6 +16,7 @@ from fleetlabel.engine.exchange.nuscenes import NuScenesTables
 from fleetlabel.engine.exchange.nuscenes_results import NuScenesResults
 from fleetlabel.engine.exchange.openlabel import OpenLabel
 from fleetlabel.engine.exchange.parquet import ParquetLabels
+from fleetlabel.engine.exchange.scalabel import ScalabelLabels
 from fleetlabel.engine.exchange.yolo import YoloLabels
 from fleetlabel.model.errors import UsageError
 
@@ -32,6 +33,7 @@ FORMATS: Mapping[str, LabelFormat] = MappingProxyType(
             MotLabels(),
             CvatLabels(),
             OpenLabel(),
+            ScalabelLabels(),
             DatumaroLabels(),
             ParquetLabels(),
         )

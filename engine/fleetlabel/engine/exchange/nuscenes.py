@@ -19,7 +19,13 @@ from typing import Any
 import cv2
 import numpy as np
 
-from fleetlabel.engine.exchange.attributes import COMMON_ATTRIBUTES, attribute_rows, number, read_attributes
+from fleetlabel.engine.exchange.attributes import (
+    COMMON_ATTRIBUTES,
+    attribute_rows,
+    given,
+    number,
+    read_attributes,
+)
 from fleetlabel.engine.exchange.contract import Block, Carries, Reading, WritableFormat, exactly
 from fleetlabel.engine.exchange.json_members import members
 from fleetlabel.engine.exchange.labels import Drive, Labels
@@ -38,7 +44,7 @@ _COLUMNS = (
 )
 _DESCRIBED = "FleetLabel class: "
 # nuScenes' first name for each of our classes.
-_CATEGORY = {ours: theirs for theirs, ours in reversed(NUSCENES.items())} | {
+_CATEGORY = {ours: theirs for theirs, ours in reversed(list(NUSCENES.items()))} | {
     "pedestrian": "human.pedestrian.adult"
 }
 _VISIBILITY = {"1": "v0-40", "2": "v40-60", "3": "v60-80", "4": "v80-100"}
@@ -278,7 +284,7 @@ class _Index:
         drive, row = labels.drive, 0
         offset = drive.info.world_offset_m
         for boxes in labels.cuboid_blocks(drive.info.frame_timestamp_ns):
-            moving = np.isfinite(boxes.velocity_mps).all(axis=1).tolist()
+            moving = given(boxes.velocity_mps)
             columns: tuple[Iterable[Any], ...] = (
                 boxes.frame.tolist(),
                 boxes.class_id.tolist(),

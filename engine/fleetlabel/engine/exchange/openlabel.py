@@ -22,6 +22,7 @@ from fleetlabel.engine.exchange.attributes import (
     ATTRIBUTES,
     COMMON_ATTRIBUTES,
     attribute_rows,
+    given,
     number,
     read_attributes,
 )
@@ -124,10 +125,10 @@ class _Index:
                 n_anonymous += int((~known).sum())
                 columns = (boxes.track_id, boxes.frame, np.full(len(boxes), kind, np.int16), boxes.class_id)
                 parts.append([column[known] for column in columns])
-        track, frame, kind, class_id = (np.concatenate(columns) for columns in zip(*parts, strict=True))
-        order = np.lexsort((frame, kind, track))
-        track, frame, kind, class_id = track[order], frame[order], kind[order], class_id[order]
-        return cls(track, frame, kind, class_id, np.unique(track, return_index=True)[1], n_anonymous)
+        tracks, frames, kinds, class_ids = (np.concatenate(columns) for columns in zip(*parts, strict=True))
+        order = np.lexsort((frames, kinds, tracks))
+        first = np.unique(tracks[order], return_index=True)[1]
+        return cls(tracks[order], frames[order], kinds[order], class_ids[order], first, n_anonymous)
 
     def type_of(self) -> dict[int, int]:
         """Class of every object: that of its first cuboid, or of its first box."""
@@ -210,7 +211,7 @@ def _data(boxes: Boxes, camera: str | None) -> Iterator[tuple[int, int, int, dic
     vectors: dict[str, tuple[list[bool], list[Any]]] = {}
     if isinstance(boxes, Boxes2D):
         values = _centered(boxes.xyxy_px)
-        whole = np.isfinite(boxes.amodal_xyxy_px).all(axis=1).tolist()
+        whole = given(boxes.amodal_xyxy_px)
         vectors["amodal_bbox"] = (whole, _centered(boxes.amodal_xyxy_px).tolist())
         name, system = camera, camera
     else:
@@ -218,7 +219,7 @@ def _data(boxes: Boxes, camera: str | None) -> Iterator[tuple[int, int, int, dic
         values = np.concatenate(
             [boxes.center_m, boxes.q_wxyz[:, 1:], boxes.q_wxyz[:, :1], boxes.size_lwh_m], axis=1
         )
-        moving = np.isfinite(boxes.velocity_mps).all(axis=1).tolist()
+        moving = given(boxes.velocity_mps)
         vectors["velocity_mps"] = (moving, boxes.velocity_mps.tolist())
         vectors["n_points"] = ((boxes.n_points >= 0).tolist(), boxes.n_points.tolist())
         name, system = "cuboid", _WORLD

@@ -108,7 +108,8 @@ def _table(boxes: Boxes, camera: str | None) -> pl.DataFrame:
     columns = {name: np.ascontiguousarray(column) for name, column in columns.items()}
     if camera is not None:
         columns["camera"] = np.full(len(boxes), camera)
-    return polars.DataFrame(columns).with_columns(polars.selectors.float().fill_nan(None))
+    table: pl.DataFrame = polars.DataFrame(columns).with_columns(polars.selectors.float().fill_nan(None))
+    return table
 
 
 def _tables(path: Path) -> Iterator[pl.DataFrame]:
