@@ -82,14 +82,16 @@ def drives(
     """
     flat, solid = data / "det2d_rrc", data / "det3d_pointrcnn"
     others = {"detections2d": flat, "detections3d": solid} if flat.exists() else {"model": "synthetic"}
-    for sequence in list_sequences(data):
-        if sequences and sequence not in sequences:
-            continue
-        settings = {"out": work / f"{data.name}-{sequence}.zarr", "existing": Existing.RESUME}
-        config = RunConfig.model_validate({**settings, **others, "sequence": sequence, "workers": 1})
-        outcome = pipeline.run(data, config)
-        assert outcome.labels is not None
-        yield _drive(SequenceStore.open(outcome.store), outcome.labels, task, cls)
+    folders = [data] if flat.exists() else sorted(path.parent for path in data.glob("**/rig.yaml")) or [data]
+    for folder in folders:
+        for sequence in list_sequences(folder):
+            if sequences and sequence not in sequences:
+                continue
+            settings = {"out": work / f"{folder.name}-{sequence}.zarr", "existing": Existing.RESUME}
+            config = RunConfig.model_validate({**settings, **others, "sequence": sequence, "workers": 1})
+            outcome = pipeline.run(folder, config)
+            assert outcome.labels is not None
+            yield _drive(SequenceStore.open(outcome.store), outcome.labels, task, cls)
 
 
 def upright(boxes: Boxes3D) -> F64:
