@@ -42,7 +42,7 @@ def local_copy(source: ObjectPath, others: frozenset[str]) -> Path:
     if not listed:
         raise SourceError(f"{source} does not exist; give the folder of a drive log")
     name = hashlib.sha256(repr((str(source), listed)).encode()).hexdigest()[:24]
-    folder = _scratch() / name
+    folder = scratch_folder() / name
     if not folder.exists():
         _make_room(folder.parent, sum(size for _, size, _ in listed))
         _download(source, [key for key, _, _ in listed], folder)
@@ -55,7 +55,8 @@ def _is_of(key: str, others: frozenset[str]) -> bool:
     return not others.isdisjoint({*parts.parts, parts.stem})
 
 
-def _scratch() -> Path:
+def scratch_folder() -> Path:
+    """Where copies and indexes of drive logs are kept; any of them may be deleted."""
     return Path(
         os.environ.get("FLEETLABEL_SCRATCH") or Path(tempfile.gettempdir(), f"fleetlabel-{os.getuid()}")
     )

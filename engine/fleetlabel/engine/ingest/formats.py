@@ -6,6 +6,7 @@ from pathlib import Path
 
 from fleetlabel.engine.ingest.fetching import local_copy
 from fleetlabel.engine.ingest.kitti_tracking import KittiTracking
+from fleetlabel.engine.ingest.nuscenes import NuScenes
 from fleetlabel.engine.ingest.pandaset import PandaSet
 from fleetlabel.engine.ingest.rig import RigFolder
 from fleetlabel.engine.ingest.source import SequenceSource, SourceFormat
@@ -13,7 +14,7 @@ from fleetlabel.model.errors import SourceError, UsageError
 from fleetlabel.store.groups import read_group
 from fleetlabel.store.object_path import ObjectPath, place_of
 
-FORMATS: tuple[SourceFormat, ...] = (RigFolder(), PandaSet(), KittiTracking())
+FORMATS: tuple[SourceFormat, ...] = (RigFolder(), PandaSet(), NuScenes(), KittiTracking())
 
 
 def recognise(path: Path) -> SourceFormat:

@@ -1,0 +1,57 @@
+"""Reads drives with other people's tools, in their own environment; imports nothing of FleetLabel.
+
+Usage: ``python other_loaders.py QUESTION ARGUMENT...``; prints what was read as JSON.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import sys
+from typing import Any
+
+
+def nuscenes(root: str, version: str) -> Any:
+    """Sweeps' points and annotations' corners in the global frame; corners in the frames of cameras' key frames."""
+    import numpy as np
+    from nuscenes.nuscenes import NuScenes
+    from nuscenes.utils.data_classes import LidarPointCloud
+    from nuscenes.utils.geometry_utils import view_points
+    from pyquaternion import Quaternion
+
+    tables = NuScenes(version=version, dataroot=root, verbose=False)
+    points, boxes, drawn = {}, {}, {}
+    for row in tables.sample_data:
+        if row["channel"] == "LIDAR_TOP":
+            cloud = LidarPointCloud.from_file(f"{root}/{row['filename']}")
+            for table, token in (
+                ("calibrated_sensor", "calibrated_sensor_token"),
+                ("ego_pose", "ego_pose_token"),
+            ):
+                place = tables.get(table, row[token])
+                cloud.rotate(Quaternion(place["rotation"]).rotation_matrix)
+                cloud.translate(np.array(place["translation"]))
+            points[row["timestamp"]] = cloud.points[:3, ::50].T.tolist()
+        elif row["channel"] == "CAM_FRONT" and row["is_key_frame"]:
+            _, found, matrix = tables.get_sample_data(row["token"])
+            drawn[row["timestamp"]] = {
+                tables.get("sample_annotation", box.token)["instance_token"]: view_points(
+                    box.corners(), np.array(matrix), normalize=True
+                )[:2].T.tolist()
+                for box in found
+            }
+    for row in tables.sample_annotation:
+        box = tables.get_box(row["token"])
+        time = tables.get("sample", row["sample_token"])["timestamp"]
+        boxes[f"{time} {row['instance_token']}"] = [box.name, box.corners().T.tolist()]
+    return {"points": points, "boxes": boxes, "drawn": drawn}
+
+
+QUESTIONS = {function.__name__: function for function in (nuscenes,)}
+
+
+if __name__ == "__main__":
+    with contextlib.redirect_stdout(io.StringIO()):
+        answer = QUESTIONS[sys.argv[1]](*sys.argv[2:])
+    print(json.dumps(answer))
