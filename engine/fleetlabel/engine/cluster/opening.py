@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_MESSAGES_KEPT = 10
+
 
 def require_dask() -> None:
     """Complains if Dask is not installed.
@@ -49,13 +51,17 @@ def undisturbed(work: Callable[[], T]) -> T:
 
 
 def silence(stack: ExitStack) -> None:
-    """Keeps Dask from telling in tracebacks what errors of ours tell in a sentence, until the stack is closed."""
+    """Keeps Dask, until the stack is closed, from telling in tracebacks what errors of ours tell in a sentence, and
+    from remembering its last thousand messages, with the tasks in them, for whoever debugs it.
+    """
+    import dask
     import distributed  # noqa: F401 - which sets its loggers up
 
     for name in ("distributed", "distributed.client"):
         logger = logging.getLogger(name)
         stack.callback(logger.setLevel, logger.level)
         logger.setLevel(logging.CRITICAL + 1)
+    stack.enter_context(dask.config.set({"distributed.admin.low-level-log-length": _MESSAGES_KEPT}))
 
 
 class closing:
