@@ -110,7 +110,7 @@ Detections2D = Annotated[
 ]
 Detections3D = Annotated[
     Path | None,
-    typer.Option(help="Instead of lifting: a folder of another detector's cuboids (KITTI format)."),
+    typer.Option(help="Instead of lifting: another detector's cuboids (KITTI or nuScenes results)."),
 ]
 ImageSize = Annotated[int | None, typer.Option("--imgsz", help="Side of the network's input in pixels.")]
 Tiles = Annotated[

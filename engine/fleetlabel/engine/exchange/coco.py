@@ -23,7 +23,7 @@ from fleetlabel.engine.exchange.files import label_files
 from fleetlabel.engine.exchange.json_members import members
 from fleetlabel.engine.exchange.labels import Labels
 from fleetlabel.engine.exchange.rows import Rows, camera_in, camera_named, frame_in, picture_name
-from fleetlabel.engine.exchange.writing import new_text, write_json_array
+from fleetlabel.engine.exchange.writing import REPORT, new_text, write_json_array
 from fleetlabel.model.boxes import Boxes2D, Source
 from fleetlabel.model.errors import SourceError
 
@@ -66,7 +66,7 @@ class CocoLabels(WritableFormat):
         """See the base class."""
         own = path / f"{reading.drive.file_name}.json"
         for file in [own] if own.is_file() else label_files(path, "*.json", "COCO file"):
-            if file.name != "loss_report.json":
+            if file.name != REPORT:
                 yield from self._read_file(file, reading)
 
     def _read_file(self, path: Path, reading: Reading) -> Iterator[Block]:

@@ -20,7 +20,7 @@ from fleetlabel.engine.exchange.files import label_files
 from fleetlabel.engine.exchange.json_members import members
 from fleetlabel.engine.exchange.labels import Labels
 from fleetlabel.engine.exchange.rows import Rows, camera_in, frame_in, picture_name
-from fleetlabel.engine.exchange.writing import new_text, write_json_array
+from fleetlabel.engine.exchange.writing import REPORT, new_text, write_json_array
 from fleetlabel.model.boxes import Boxes2D, Source
 from fleetlabel.model.errors import SourceError
 
@@ -57,7 +57,7 @@ class DatumaroLabels(WritableFormat):
         own = path / "annotations" / f"{reading.drive.file_name}.json"
         folder = path / "annotations" if (path / "annotations").is_dir() else path
         for file in [own] if own.is_file() else label_files(folder, "*.json", "Datumaro annotations"):
-            if file.name != "loss_report.json":
+            if file.name != REPORT:
                 yield from _read_file(file, reading)
 
 

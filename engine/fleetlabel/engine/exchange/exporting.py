@@ -12,9 +12,7 @@ from fleetlabel.engine.exchange.certificate import certify
 from fleetlabel.engine.exchange.contract import WritableFormat
 from fleetlabel.engine.exchange.labels import Labels
 from fleetlabel.engine.exchange.losses import losses, survey
-from fleetlabel.engine.exchange.writing import new_text
-
-REPORT = "loss_report.json"
+from fleetlabel.engine.exchange.writing import REPORT, new_text
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,7 +44,7 @@ def export_labels(labels: Labels, format: WritableFormat, out: Path, version: st
         "labels": version,
         "boxes": {of: found.count(of) for of in found.rows},
         "lost": losses(found, format.carries),
-        "notes": [*format.carries.notes, *notes],
+        "notes": [*format.carries.notes, *(note.replace(f"{out}/", "") for note in notes)],
         "certificate": certify(labels, found, format, out),
     }
     if not labels.labelled_cameras and not format.carries.cuboids:

@@ -13,6 +13,7 @@ import numpy as np
 from fleetlabel.engine.exchange.certificate import match
 from fleetlabel.engine.exchange.contract import LabelFormat, Reading
 from fleetlabel.engine.exchange.labels import Drive
+from fleetlabel.engine.exchange.writing import REPORT
 from fleetlabel.model.boxes import Boxes, Boxes2D, Boxes3D
 from fleetlabel.model.errors import SourceError
 from fleetlabel.store import LabelVersion, SequenceStore
@@ -120,6 +121,7 @@ def _once(views: list[list[Boxes3D]]) -> list[Boxes3D]:
 
 def _sha256(path: Path) -> str:
     files: Sequence[Path] = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
+    files = [file for file in files if file.name != REPORT]  # tells of the labels, is none of them
     digest = hashlib.sha256()
     for file in files:
         digest.update(file.relative_to(path).as_posix().encode() if path.is_dir() else b"")

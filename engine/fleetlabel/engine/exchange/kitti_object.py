@@ -34,7 +34,7 @@ class KittiObjectLabels(WritableFormat):
     name = "kitti-object"
     title = "KITTI object"
     looks_for = "<frame>.txt in the folder, in label_2/, or in <sequence>/<camera>/label_2/"
-    carries = carries("")
+    carries = carries("exact, but that below 0 means unknown")
 
     def write(self, labels: Labels, out: Path) -> list[str]:
         """See the base class."""

@@ -31,7 +31,7 @@ from fleetlabel.engine.exchange.files import label_files
 from fleetlabel.engine.exchange.json_members import members
 from fleetlabel.engine.exchange.labels import Drive, Labels
 from fleetlabel.engine.exchange.rows import Rows, camera_named
-from fleetlabel.engine.exchange.writing import new_text, write_json_object
+from fleetlabel.engine.exchange.writing import REPORT, new_text, write_json_object
 from fleetlabel.geometry import quaternion, se3
 from fleetlabel.geometry.arrays import F64, AnyArray
 from fleetlabel.model.boxes import Boxes, Boxes2D, Boxes3D, Source
@@ -92,7 +92,7 @@ class OpenLabel(WritableFormat):
         """See the base class."""
         own = path / f"{reading.drive.file_name}.json"
         for file in [own] if own.is_file() else label_files(path, "*.json", "OpenLABEL file"):
-            if file.name != "loss_report.json":
+            if file.name != REPORT:
                 yield from _Reader(file, reading).blocks()
 
 

@@ -11,6 +11,9 @@ from typing import Any, BinaryIO, TextIO
 
 from fleetlabel.model.errors import StoreExistsError, StoreWriteError
 
+# What an export tells of what it could not say; readers of labels pass over it.
+REPORT = "loss_report.json"
+
 
 @contextmanager
 def new_bytes(path: Path) -> Iterator[BinaryIO]:

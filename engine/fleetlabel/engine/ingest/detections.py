@@ -62,9 +62,9 @@ def import_detections3d(path: Path, info: SequenceInfo) -> Boxes3D:
         frame=frame,
         timestamp_ns=timestamp_ns,
         class_id=mapping.class_id[rows[:, 1].astype(np.int64) - 1],
-        score=_scores(rows[:, 6]),
+        score=probabilities(rows[:, 6]),
         source=np.full(len(rows), Source.DETECTOR),
-        detection=_row_in_frame(frame),
+        detection=row_in_frame(frame),
         center_m=center,
         size_lwh_m=size,
         q_wxyz=q_wxyz,
@@ -98,9 +98,9 @@ def import_detections2d(path: Path, info: SequenceInfo) -> dict[str, Boxes2D]:
         frame=frame,
         timestamp_ns=info.frame_timestamp_ns[frame],
         class_id=mapping.class_id[rows[:, -1].astype(np.int64)],
-        score=_scores(rows[:, 5]),
+        score=probabilities(rows[:, 5]),
         source=np.full(len(rows), Source.DETECTOR),
-        detection=_row_in_frame(frame),
+        detection=row_in_frame(frame),
         xyxy_px=rows[:, 1:5],
     )
     return {LABELLED_CAMERA: boxes}
@@ -146,7 +146,7 @@ def _sorted(rows: F64) -> F64:
     return rows[np.argsort(rows[:, 0], kind="stable")]
 
 
-def _scores(raw: F64) -> F32:
+def probabilities(raw: F64) -> F32:
     """Scores as probabilities, which trackers take them for; those within [0, 1] are taken as they are.
 
     Others are logits, and detectors of this format are overconfident: on KITTI every second PointRCNN box at 3.2 is
@@ -156,6 +156,6 @@ def _scores(raw: F64) -> F32:
     return (raw if is_probability else 1 / (1 + np.exp(-_SLOPE * (raw - _EVEN_LOGIT)))).astype(np.float32)
 
 
-def _row_in_frame(frame: I32) -> I32:
+def row_in_frame(frame: I32) -> I32:
     """Position of each row among those of its frame; ``frame`` is ascending."""
     return (np.arange(len(frame)) - np.searchsorted(frame, frame)).astype(np.int32)

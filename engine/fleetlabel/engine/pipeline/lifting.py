@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from fleetlabel.engine.detect.weights import sha256_of
-from fleetlabel.engine.ingest import import_detections3d
+from fleetlabel.engine.exchange.detections import detected_cuboids
 from fleetlabel.engine.lift import CameraView, LidarPoints, LiftConfig, LiftedBoxes, lift_frame
 from fleetlabel.engine.pipeline.config import RunConfig
 from fleetlabel.engine.pipeline.importing import deletions, write_boxes
@@ -160,7 +160,7 @@ def _of_frame(boxes: Boxes2D, frame: int) -> Boxes2D:
 
 
 def _plan_import(store: SequenceStore, folder: Path, warnings: list[str]) -> tuple[Run, list[Task]]:
-    imported = import_detections3d(folder, store.info)
+    imported = detected_cuboids(folder, store.info)
     identity = {"imported_sha256": sha256_of(folder), "class_names": list(imported.class_names)}
     identity |= deletions(store)
     run = declare_run(store, STAGE, {"algorithm_version": ALGORITHM_VERSION, **identity})
@@ -175,4 +175,4 @@ def _plan_import(store: SequenceStore, folder: Path, warnings: list[str]) -> tup
 
 def _import(root: Path, path: str, folder: Path, start: int, stop: int) -> TaskResult:
     store = SequenceStore.open(root)
-    return write_boxes(store, path, import_detections3d(folder, store.info), start, stop)
+    return write_boxes(store, path, detected_cuboids(folder, store.info), start, stop)
