@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import signal
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ import pytest
 from cluster.fleets import Fleet, Told, hashes
 from fleetlabel.engine.cli.app import main
 from fleetlabel.engine.fleet.failures import cause_of
-from fleetlabel.engine.fleet.root import Ended
+from fleetlabel.engine.fleet.root import Ended, FleetRoot
 from fleetlabel.engine.fleet.run import FleetOutcome
 from fleetlabel.engine.fleet.status import look
 from fleetlabel.engine.pipeline import ingesting
@@ -176,16 +177,39 @@ def test_causes_are_the_same_for_the_same_reason() -> None:
     assert first != cause_of("/data/a: no poses")
 
 
-def test_the_command_line_tells_failures_by_cause_and_how_to_try_again(
-    small_fleet: Fleet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    def fleetlabel(*arguments: object) -> tuple[int, str, str]:
+@pytest.fixture
+def fleetlabel(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., tuple[int, str, str]]:
+    """Runs the command line: exit code, stdout, stderr."""
+
+    def call(*arguments: object) -> tuple[int, str, str]:
         monkeypatch.setattr("sys.argv", ["fleetlabel", *map(str, arguments)])
         with pytest.raises(SystemExit) as ended:
             main()
         printed = capsys.readouterr()
         return int(ended.value.code or 0), printed.out, printed.err
 
+    return call
+
+
+def test_status_says_when_a_driver_on_another_host_was_last_heard_of(
+    tmp_path: Path, fleetlabel: Callable[..., tuple[int, str, str]]
+) -> None:
+    root = FleetRoot(tmp_path)
+    root.prepare()
+    root.enlist([])
+    (root.state / "lease-000001.json").write_text(
+        '{"host": "elsewhere", "pid": 5, "started": "another boot", "beat": 3, "released": false}'
+    )
+    for silent_s, said in ((3600.0, ", last heard of 1 h 00 min ago\n"), (1.0, "\n")):
+        root.note_progress({"state": "running", "updated_ns": time.time_ns() - int(silent_s * 1e9)})
+        assert f"running by process 5 on elsewhere{said}" in fleetlabel("status", tmp_path)[1]
+
+
+def test_the_command_line_tells_failures_by_cause_and_how_to_try_again(
+    small_fleet: Fleet, tmp_path: Path, fleetlabel: Callable[..., tuple[int, str, str]]
+) -> None:
     kitti, found = poison(small_fleet, tmp_path)
     out = tmp_path / "out"
     code, printed, errors = fleetlabel("run", kitti, "--detections2d", found, "--out", out, "--threads")

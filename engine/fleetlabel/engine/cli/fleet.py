@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from fleetlabel.engine.fleet.workplace import Workplace
 
 _SHOWN = 10
+_SILENT_S = 60.0
 
 
 def label_fleet(sources: Sequence[str], config: RunConfig, as_json: bool) -> None:
@@ -68,6 +70,9 @@ def status(
         return
     console = Console(highlight=False, soft_wrap=True)
     by = f" by {seen.driver}" if seen.driver else ""
+    silent_s = (time.time_ns() - seen.news.get("updated_ns", time.time_ns())) / 1e9
+    if seen.state == "running" and silent_s > _SILENT_S:  # on another host, nobody can tell whether it lives
+        by += f", last heard of {_duration(silent_s)} ago"
     died = "; its driver is gone: go on with the same command and --resume" if seen.state == "died" else ""
     console.print(f"{seen.root}: {seen.state}{by}{died}", markup=False)
     if seen.state == "failed" and seen.news.get("reason"):
