@@ -127,16 +127,16 @@ class BaseLabels:
         low, high = np.searchsorted(boxes.frame, (segment.start, segment.stop))
         return boxes if high - low == len(boxes) else boxes.take(slice(int(low), int(high)))
 
-    def frames3d(self, start: int, stop: int) -> Boxes3D:
-        """Cuboids of all tracks in the frames ``start:stop``."""
-        if stop - start > _MOST_BLOCKS * _BLOCK_FRAMES:
+    def frames3d(self, start: int, stop: int, once: bool = False) -> Boxes3D:
+        """Cuboids of all tracks in the frames ``start:stop``; ``once``: they are not kept for the next reader."""
+        if start < stop and (once or stop - start > _MOST_BLOCKS * _BLOCK_FRAMES):
             return self.store.labels3d(self.name, start, stop).with_class_names(self.class_names)
         blocks = [self._block3d("", number) for number in _blocks(start, stop)]
         return _between(blocks, Boxes3D.empty(self.class_names), start, stop)
 
-    def frames2d(self, camera: str, start: int, stop: int) -> Boxes2D:
-        """2D boxes of all tracks in one camera's pictures of the frames ``start:stop``."""
-        if stop - start > _MOST_BLOCKS * _BLOCK_FRAMES:
+    def frames2d(self, camera: str, start: int, stop: int, once: bool = False) -> Boxes2D:
+        """2D boxes of all tracks in one camera's pictures of the frames ``start:stop``; see :meth:`frames3d`."""
+        if start < stop and (once or stop - start > _MOST_BLOCKS * _BLOCK_FRAMES):
             return self.store.labels2d(self.name, camera, start, stop).with_class_names(self.class_names)
         blocks = [self._block2d(camera, number) for number in _blocks(start, stop)]
         return _between(blocks, Boxes2D.empty(self.class_names), start, stop)

@@ -74,18 +74,22 @@ class Snapshot:
         item = self[object_id]
         return slips(self.base, item, self.solver, self.state.class_of(item), camera)
 
-    def boxes3d(self, start: int = 0, stop: int | None = None) -> Boxes3D:
-        """Cuboids of all objects in the frames ``start:stop``."""
+    def boxes3d(self, start: int = 0, stop: int | None = None, *, once: bool = False) -> Boxes3D:
+        """Cuboids of all objects in the frames ``start:stop``.
+
+        Args:
+            once: nothing is kept for whoever reads these frames again, which is faster for a long pass over them.
+        """
         end = self.base.n_frames if stop is None else stop
         mine = [self.boxes(item.object_id).cuboids for item in self.state if self._reaches(item, start, end)]
-        return self._with_changed(self.base.frames3d(start, end), mine, start, end)
+        return self._with_changed(self.base.frames3d(start, end, once), mine, start, end)
 
-    def boxes2d(self, camera: str, start: int = 0, stop: int | None = None) -> Boxes2D:
-        """2D boxes of all objects in one camera's pictures of the frames ``start:stop``."""
+    def boxes2d(self, camera: str, start: int = 0, stop: int | None = None, *, once: bool = False) -> Boxes2D:
+        """2D boxes of all objects in one camera's pictures of the frames ``start:stop``; see :meth:`boxes3d`."""
         end = self.base.n_frames if stop is None else stop
         mine = [self.boxes(item.object_id).pictures for item in self.state if self._reaches(item, start, end)]
         changed = [pictures[camera] for pictures in mine if camera in pictures]
-        return self._with_changed(self.base.frames2d(camera, start, end), changed, start, end)
+        return self._with_changed(self.base.frames2d(camera, start, end, once), changed, start, end)
 
     def after(self, edits: Sequence[Edit]) -> Snapshot:
         """What the labels would be after edits, without saving anything: a preview.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -115,6 +116,20 @@ class CameraReader(SensorReader):
     def jpeg(self, frame: int) -> bytes:
         """The picture's file as it came, empty if it is missing."""
         return self._flat(frame, "jpeg").tobytes()
+
+    def jpegs(self, start: int, stop: int) -> list[tuple[int, SampleStatus, memoryview]]:
+        """Time, state and file of the pictures of the frames ``start:stop``, those of a part read in one go."""
+        found: list[tuple[int, SampleStatus, memoryview]] = []
+        while start < stop:
+            part = self._part(start)
+            first, last = start - part.start, min(stop - part.start, len(part.status))
+            ends = part.offsets[first : last + 1].tolist()
+            data = read_rows(part.flat["jpeg"], ends[0], ends[-1]).data
+            times, status = part.timestamp_ns[first:last].tolist(), part.status[first:last].tolist()
+            for row, (low, high) in enumerate(pairwise(ends)):
+                found.append((times[row], SampleStatus(status[row]), data[low - ends[0] : high - ends[0]]))
+            start = part.start + last
+        return found
 
 
 class LidarReader(SensorReader):

@@ -15,6 +15,7 @@ from fleetlabel.wire.errors import RequestError
 from fleetlabel.wire.sensors import status_number, status_of
 
 _INT32 = np.iinfo(np.int32)
+_PICTURE_TAG = bytes((pb.StreamPicturesResponse.PICTURE_FIELD_NUMBER << 3 | 2,))
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,30 @@ def picture_message(picture: Picture) -> pb.StreamPicturesResponse:
         status=status_number(picture.status),
         picture=picture.data,
     )
+
+
+def picture_bytes(
+    camera: str, frame: int, timestamp_ns: int, status: SampleStatus, data: memoryview
+) -> bytes:
+    """What :func:`picture_message` of a picture serializes to, made with a single copy of the file."""
+    head = pb.StreamPicturesResponse(
+        camera=camera, frame=frame, timestamp_ns=timestamp_ns, status=status_number(status)
+    )
+    # A field is its tag, its length and its bytes, and a message one field after the other.
+    return (
+        b"".join((head.SerializeToString(), _PICTURE_TAG, _varint(len(data)), data))
+        if data
+        else head.SerializeToString()
+    )
+
+
+def _varint(number: int) -> bytes:
+    """A number as protocol buffers write lengths: seven bits a byte, the lowest first."""
+    digits = bytearray()
+    while number > 127:
+        digits.append(number & 127 | 128)
+        number >>= 7
+    return bytes((*digits, number))
 
 
 def picture_of(message: pb.StreamPicturesResponse) -> Picture:

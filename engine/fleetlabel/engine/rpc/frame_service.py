@@ -23,7 +23,7 @@ from fleetlabel.v1 import frame_service_pb2 as pb
 from fleetlabel.v1 import frame_service_pb2_grpc as services
 from fleetlabel.wire.columns import column_bytes
 from fleetlabel.wire.frames import range_of
-from fleetlabel.wire.samples import LidarSample, Picture, picture_message, sweep_message
+from fleetlabel.wire.samples import LidarSample, picture_bytes, sweep_message
 from fleetlabel.wire.sensors import Samples, samples_message, sensor_message, trajectory_message
 
 M = TypeVar("M")
@@ -31,7 +31,6 @@ T = TypeVar("T")
 
 _FIRST_FRAMES, _MOST_FRAMES = 4, 256
 _BYTES_AT_ONCE = 4 << 20
-_PICTURE = ("timestamp_ns", "status", "jpeg")
 _SWEEP = ("timestamp_ns", "status", "points", "point_time_offset_ns")
 
 
@@ -41,21 +40,21 @@ class FrameService(services.FrameServiceServicer):
     def __init__(self, engine: ServedEngine) -> None:
         self._engine = engine
 
-    async def StreamPictures(
-        self, request: pb.StreamPicturesRequest, _: Context
-    ) -> AsyncGenerator[pb.StreamPicturesResponse]:
-        """Pictures, frame by frame."""
+    async def StreamPictures(self, request: pb.StreamPicturesRequest, _: Context) -> AsyncGenerator[bytes]:
+        """Pictures, frame by frame, as serialized messages: their bytes are copied once."""
         store = await self._store(request.sequence_id)
         cameras = _sensors(store, SensorKind.CAMERA, request.cameras)
         frames = range_of(request.frames, store.info.n_frames)
+        readers = await self._engine.in_thread(lambda: [store.camera(camera.name) for camera in cameras])
 
-        def read(start: int, stop: int) -> tuple[list[pb.StreamPicturesResponse], int]:
-            parts = [store.table(f"sensors/{c.name}").read(start, stop, _PICTURE) for c in cameras]
-            columns = [
-                _pictures(camera.name, part, start) for camera, part in zip(cameras, parts, strict=True)
+        def read(start: int, stop: int) -> tuple[list[bytes], int]:
+            columns = [reader.jpegs(start, stop) for reader in readers]
+            messages = [
+                picture_bytes(camera.name, start + row, *column[row])
+                for row in range(stop - start)
+                for camera, column in zip(cameras, columns, strict=True)
             ]
-            messages = [picture_message(column[row]) for row in range(stop - start) for column in columns]
-            return messages, sum(part.flat["jpeg"].nbytes for part in parts)
+            return messages, sum(map(len, messages))
 
         async for message in self._ahead(read, frames, bool(cameras)):
             yield message
@@ -130,21 +129,6 @@ def _sensors(store: SequenceStore, kind: SensorKind, names: Sequence[str]) -> li
     if unknown:
         raise StoreNotFoundError(f"there is no {kind} {unknown[0]!r}; the sequence has {list(known)}")
     return [known[name] for name in dict.fromkeys(names or known)]
-
-
-def _pictures(camera: str, part: Part, start: int) -> list[Picture]:
-    data, offsets = part.flat["jpeg"], part.offsets.tolist()
-    times, status = part.samples["timestamp_ns"].tolist(), part.samples["status"].tolist()
-    return [
-        Picture(
-            camera,
-            start + row,
-            times[row],
-            SampleStatus(status[row]),
-            data[offsets[row] : offsets[row + 1]].tobytes(),
-        )
-        for row in range(len(part))
-    ]
 
 
 def _sweeps(lidar: Sensor, part: Part, start: int, trajectory: Trajectory) -> list[LidarSample]:
@@ -226,5 +210,28 @@ def _between(trajectory: Trajectory, low: int, high: int) -> Trajectory:
 
 def add_frame_service(server: grpc.aio.Server, engine: ServedEngine) -> str:
     """Adds the service to a server, and tells its name."""
-    services.add_FrameServiceServicer_to_server(FrameService(engine), server)
-    return "fleetlabel.v1.FrameService"
+    name, service, generated = "fleetlabel.v1.FrameService", FrameService(engine), _Handlers()
+    services.add_FrameServiceServicer_to_server(service, generated)
+    pictures = grpc.unary_stream_rpc_method_handler(
+        service.StreamPictures,
+        pb.StreamPicturesRequest.FromString,
+        bytes,  # they are serialized already
+    )
+    handlers = generated.handlers | {"StreamPictures": pictures}
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(name, handlers),))
+    server.add_registered_method_handlers(name, handlers)
+    return name
+
+
+class _Handlers:
+    """In a server's place: takes from generated code what it would add."""
+
+    def __init__(self) -> None:
+        self.handlers: dict[str, Any] = {}
+
+    def add_generic_rpc_handlers(self, _: Any) -> None:
+        """Has the same handlers."""
+
+    def add_registered_method_handlers(self, _: str, handlers: dict[str, Any]) -> None:
+        """By the methods' names."""
+        self.handlers = handlers

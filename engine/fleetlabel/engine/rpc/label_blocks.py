@@ -16,6 +16,7 @@ from fleetlabel.wire.boxes import Block, Provenance
 
 ROWS = 4_000  # of a block, as frames allow
 _FIRST_FRAMES, _MOST_FRAMES = 64, 4_096
+_LONG_FRAMES = 512  # more than somebody reads who goes back and forth in one place
 _ROWS_AT_ONCE = 65_536  # read from the store
 
 
@@ -25,10 +26,14 @@ def blocks(snapshot: Snapshot, camera: str, frames: range) -> Iterator[list[Bloc
     Args:
         camera: whose 2D boxes; "" for cuboids.
     """
-    start, step = frames.start, _FIRST_FRAMES
+    start, step, once = frames.start, _FIRST_FRAMES, len(frames) > _LONG_FRAMES
     while True:
         stop = min(start + step, frames.stop)
-        boxes = snapshot.boxes2d(camera, start, stop) if camera else snapshot.boxes3d(start, stop)
+        boxes = (
+            snapshot.boxes2d(camera, start, stop, once=once)
+            if camera
+            else snapshot.boxes3d(start, stop, once=once)
+        )
         yield _cut(snapshot, camera, boxes, start, stop)
         if stop >= frames.stop:
             return
