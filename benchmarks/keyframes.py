@@ -88,6 +88,7 @@ def report(tally: Tally, iou: float, noise: bool) -> dict[str, float]:
     for name, actions in (("linear", linear), ("oracle", oracle)):
         found |= {f"{name}_mean": actions.mean(), f"{name}_median": float(np.median(actions))}
         found[f"{name}_p90"] = float(np.quantile(actions, 0.9))
+    found["oracle_unlabelled_mean"] = float(np.mean([work.unlabelled for work in tally.oracle]))
     found["dense_mean"] = float(((1.0 - untouched) * lengths).mean())
     found["untouched_share"] = float((oracle == 0).mean())
     found["worse_than_linear"] = float((oracle > linear).mean())

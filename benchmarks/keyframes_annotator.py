@@ -28,11 +28,13 @@ class Work:
         overlap: (N,) of the labels with the truth after the last action.
         good_share: share of frames that were good before the first action, after it, after the second, ...
         seconds: that had been worked by then.
+        unlabelled: how many of the actions were at frames at which the labels did not show the object at all.
     """
 
     overlap: F64
     good_share: list[float] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
+    unlabelled: int = 0
 
     def note(self, overlap: F64, iou: float, seconds: float) -> None:
         """Another action, or the beginning."""
@@ -158,6 +160,7 @@ class Editor:
     def correct(self, index: int) -> None:
         """One action at a frame: takes in another of the machine's objects that shows this one, or sets the box."""
         seconds = KEYFRAME_S
+        self.work.unlabelled += int(self.work.overlap[index] == 0.0)
         if self._take_in(index):
             seconds = COMMAND_S
         else:

@@ -20,7 +20,7 @@ class Guided:
     Attributes:
         work: on each of the truth's tracks.
         inspections: looks at a box, whatever came of them.
-        wrong_first: of the first items, which were wrong; at most :data:`FIRST`.
+        wrong_first: of the first items that the truth can judge, which were wrong; at most :data:`FIRST`.
     """
 
     work: tuple[Work, ...]
@@ -54,7 +54,7 @@ def with_queue(labels: Labels, truth: Sequence[TruthTrack], iou: float, hand: Ha
                 editor.correct(index)
         if not wrong:
             _accept(labels, item.object_id, item.frame, whole=not mine)
-        if len(wrong_first) < FIRST:
+        if showing and len(wrong_first) < FIRST:
             wrong_first.append(wrong)
         for editor in editors:
             is_new = editor.object_id is None and item.frame in editor.truth.frame

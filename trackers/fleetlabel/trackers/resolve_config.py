@@ -98,7 +98,7 @@ class Resolve3DConfig(ResolveConfig):
         acceleration=0.0192, walk=0.048, start_velocity=2.0, jitter=0.051, bias=0.03, fade_s=0.54, key=0.03
     )
     heading: CourseNoise = CourseNoise(
-        acceleration=0.092, walk=0.04, start_velocity=1.0, jitter=0.0716, bias=0.0224, fade_s=6.1, key=0.01
+        acceleration=0.092, walk=0.04, start_velocity=1.0, jitter=0.0716, bias=0.0224, fade_s=6.1, key=0.03
     )
     stationary_doubt: float = 0.0
     facing_share: tuple[float, float] = (0.7, 0.3)
