@@ -14,7 +14,20 @@ from fleetlabel.viewers.editor.editor import Editor
 from fleetlabel.viewers.editor.panes import Side
 from viewers.app import hands
 from viewers.app.hands import Drag, Input, Key, click
-from viewers.app.town import CAR, FRAMES, MIDDLE, TRACK, truth
+from viewers.app.mistakes import (
+    EDGE_PX,
+    FRAMES,
+    MIDDLE,
+    RISE_M,
+    SHIFT_M,
+    TOO_LONG_M,
+    TRACK,
+    TURN_RAD,
+    Street,
+)
+
+Check = Callable[[Snapshot], None]
+Inputs = Callable[[Editor], list[Input]]
 
 
 @dataclass(frozen=True)
@@ -33,8 +46,8 @@ class Correction:
     name: str
     track: str | None
     frame: int
-    inputs: Callable[[Editor], list[Input]]
-    check: Callable[[Snapshot], None]
+    inputs: Inputs
+    check: Check
     camera: str = ""
 
 
@@ -43,14 +56,12 @@ def _cuboid(now: Snapshot, object_id: int, frame: int):
     return boxes.take(boxes.frame == frame)
 
 
-def _is_at(
-    name: str, track: str, frames: tuple[int, ...], within_m: float = 0.12
-) -> Callable[[Snapshot], None]:
+def _is_at(street: Street, name: str, track: str, frames: tuple[int, ...], within_m: float = 0.12) -> Check:
     def check(now: Snapshot) -> None:
         for frame in frames:
             box = _cuboid(now, TRACK[track], frame)
             assert len(box) == 1, f"{track} has no box at frame {frame}"
-            off = np.linalg.norm(box.center_m[0] - truth(name, frame))
+            off = np.linalg.norm(box.center_m[0] - street.at(name, frame).center_m)
             assert off < within_m, f"{track} is {off:.2f} m off at frame {frame}"
 
     return check
@@ -76,7 +87,7 @@ def _over(side: Side, key: str, held: tuple[str, ...] = ()):
     return lambda editor: [Key(key, held, hands.in_pane(editor, side, (0.0, 0.0, 0.0)))]
 
 
-def _headed(track: str, frame: int, yaw: float, within: float = 0.04) -> Callable[[Snapshot], None]:
+def _headed(track: str, frame: int, yaw: float, within: float = 0.04) -> Check:
     def check(now: Snapshot) -> None:
         off = math.remainder(_yaw(now, track, frame) - yaw, math.tau)
         assert abs(off) < within, f"{track} is turned by {math.degrees(off):.1f} degrees"
@@ -84,7 +95,7 @@ def _headed(track: str, frame: int, yaw: float, within: float = 0.04) -> Callabl
     return check
 
 
-def _sized(track: str, size: tuple[float, float, float], within: float = 0.12) -> Callable[[Snapshot], None]:
+def _sized(track: str, size: tuple[float, float, float], within: float = 0.12) -> Check:
     def check(now: Snapshot) -> None:
         boxes = now.boxes(TRACK[track]).cuboids
         assert np.abs(boxes.size_lwh_m - size).max() < within, boxes.size_lwh_m[0]
@@ -93,7 +104,7 @@ def _sized(track: str, size: tuple[float, float, float], within: float = 0.12) -
     return check
 
 
-def _spans(track: str, first: int, last: int) -> Callable[[Snapshot], None]:
+def _spans(track: str, first: int, last: int) -> Check:
     def check(now: Snapshot) -> None:
         frames = now.boxes(TRACK[track]).cuboids.frame
         assert (frames[0], frames[-1]) == (first, last), (frames[0], frames[-1])
@@ -101,7 +112,7 @@ def _spans(track: str, first: int, last: int) -> Callable[[Snapshot], None]:
     return check
 
 
-def _gone(track: str) -> Callable[[Snapshot], None]:
+def _gone(track: str) -> Check:
     def check(now: Snapshot) -> None:
         assert now.state.get(TRACK[track]) is None
 
@@ -110,78 +121,110 @@ def _gone(track: str) -> Callable[[Snapshot], None]:
 
 def _turn_knob(editor: Editor) -> list[Input]:
     at = hands.knob(editor)
-    return [Drag(at, hands.about_middle(editor, at, math.radians(-14)))]
+    return [Drag(at, hands.about_middle(editor, at, -TURN_RAD))]
 
 
 def _merge_click(other: str):
-    return lambda editor: [Key("m"), click(hands.list_row(editor, TRACK[other]))]
+    """The other one is clicked in the scene, where both are seen."""
+    return lambda editor: [Key("m"), click(hands.object_in_scene(editor, TRACK[other]))]
 
 
-def _draw_missing(editor: Editor) -> list[Input]:
-    x, y, z = truth("missing", MIDDLE)
-    return [Key("n", (), hands.in_scene(editor, (x, y, z + CAR[2] / 2))), Key("enter")]
+def _draw_missing(street: Street) -> Inputs:
+    def inputs(editor: Editor) -> list[Input]:
+        box, eye = street.at("missing", MIDDLE), editor.session.orbit.eye_m
+        cloud = editor.cache.cloud(MIDDLE).world_m
+        own = cloud[np.all(np.abs(box.local(cloud)) <= 0.5 * np.array(box.size_lwh_m), axis=1)]
+        own = own[own[:, 2] > box.center_m[2]]
+        x, y, z = own[np.argmin(np.linalg.norm(own - eye, axis=1))].tolist()
+        return [Key("n", (), hands.in_scene(editor, (x, y, z))), Key("enter")]
+
+    return inputs
 
 
-def _born(now: Snapshot, near: tuple[float, float, float]) -> None:
-    made = [i for i in now.object_ids.tolist() if i >= 1_000_000_000]
-    for object_id in made:
-        box = _cuboid(now, object_id, MIDDLE)
-        if len(box) and np.linalg.norm(box.center_m[0] - near) < 0.35:
-            frames = now.boxes(object_id).cuboids.frame
-            assert (frames[0], frames[-1]) == (0, FRAMES - 1)
+def _born(street: Street, name: str) -> Check:
+    def check(now: Snapshot) -> None:
+        wanted = street.at(name, MIDDLE)
+        told = []
+        for object_id in [i for i in now.object_ids.tolist() if i >= 1_000_000_000]:
+            box = _cuboid(now, object_id, MIDDLE)
+            if not len(box):
+                continue
+            off = float(np.linalg.norm(box.center_m[0] - wanted.center_m))
             yaw = float(quaternion.yaw_of(box.q_wxyz)[0])
-            assert abs(math.remainder(yaw, math.pi)) < 0.1, yaw
-            return
-    raise AssertionError(f"nothing was made near {near}: {made}")
+            turned = abs(math.remainder(yaw - wanted.yaw_rad, math.pi))
+            frames = now.boxes(object_id).cuboids.frame
+            told.append((off, turned, int(frames[0]), int(frames[-1])))
+            if off < street.tolerance_m and turned < 0.12 and len(frames) > FRAMES // 2:
+                return
+        raise AssertionError(f"nothing was made where {name} is: {told}")
+
+    return check
 
 
-def _flat_to_solid(editor: Editor) -> list[Input]:
-    boxes = editor.source.pictures_at("right", MIDDLE)
-    x1, y1, x2, y2 = boxes.xyxy_px[boxes.track_id == TRACK["flat"]][0]
-    return [Key("n", (), hands.in_picture(editor, (x1 + x2) / 2, (y1 + y2) / 2)), Key("enter")]
+def _flat_to_solid(street: Street) -> Inputs:
+    def inputs(editor: Editor) -> list[Input]:
+        boxes = editor.source.pictures_at(street.flat_camera, MIDDLE)
+        x1, y1, x2, y2 = boxes.xyxy_px[boxes.track_id == TRACK["flat"]][0]
+        return [Key("n", (), hands.in_picture(editor, (x1 + x2) / 2, (y1 + y2) / 2)), Key("enter")]
+
+    return inputs
 
 
-def _pull_edge(editor: Editor) -> list[Input]:
-    _, y1, x2, y2 = editor.picture_box("left")
-    middle = (y1 + y2) / 2
-    return [Drag(hands.in_picture(editor, x2, middle), hands.in_picture(editor, x2 - 40.0, middle))]
+def _pull_edge(street: Street) -> Inputs:
+    def inputs(editor: Editor) -> list[Input]:
+        box = editor.picture_box(street.edge_camera)
+        assert box is not None
+        middle = (box[1] + box[3]) / 2
+        return [
+            Drag(hands.in_picture(editor, box[2], middle), hands.in_picture(editor, box[2] - EDGE_PX, middle))
+        ]
+
+    return inputs
 
 
-def _edge_right(now: Snapshot) -> None:
-    boxes = now.boxes(TRACK["edge"]).pictures["left"]
-    item = now[TRACK["edge"]]
-    box = boxes.xyxy_px[boxes.frame == MIDDLE][0]
-    before = now.base.boxes2d("left", TRACK["edge"])
-    was = before.xyxy_px[before.frame == MIDDLE][0]
-    assert ("left", MIDDLE) in item.boxes
-    assert abs(was[2] - 40.0 - box[2]) < 1.5
-    assert np.allclose(was[[0, 1, 3]], box[[0, 1, 3]])
+def _edge_right(street: Street) -> Check:
+    def check(now: Snapshot) -> None:
+        camera = street.edge_camera
+        boxes = now.boxes(TRACK["edge"]).pictures[camera]
+        box = boxes.xyxy_px[boxes.frame == MIDDLE][0]
+        before = now.base.boxes2d(camera, TRACK["edge"])
+        was = before.xyxy_px[before.frame == MIDDLE][0]
+        assert (camera, MIDDLE) in now[TRACK["edge"]].boxes
+        assert abs(was[2] - EDGE_PX - box[2]) < 3.5, (was, box)
+        assert np.allclose(was[[0, 1, 3]], box[[0, 1, 3]])
+
+    return check
 
 
 def _draw_light(editor: Editor) -> list[Input]:
     return [
-        Key("n", (), hands.in_picture(editor, 100.0, 30.0)),
-        Drag(hands.in_picture(editor, 90.0, 20.0), hands.in_picture(editor, 104.0, 50.0)),
+        Key("n", (), hands.in_picture(editor, 100.0, 34.0)),
+        Drag(hands.in_picture(editor, 80.0, 20.0), hands.in_picture(editor, 110.0, 70.0)),
     ]
 
 
-def _light_made(now: Snapshot) -> None:
-    for object_id in now.object_ids.tolist():
-        item = now[object_id]
-        box = item.boxes.get(("front", MIDDLE))
-        if object_id >= 1_000_000_000 and box is not None:
-            assert np.abs(np.array(box.xyxy_px) - [90.0, 20.0, 104.0, 50.0]).max() < 1.5
-            assert now.class_of(object_id) == "traffic_light"
-            assert not len(now.boxes(object_id).cuboids)
-            return
-    raise AssertionError("no 2D object was made")
+def _light_made(street: Street) -> Check:
+    def check(now: Snapshot) -> None:
+        for object_id in now.object_ids.tolist():
+            box = now[object_id].boxes.get((street.light_camera, MIDDLE))
+            if object_id >= 1_000_000_000 and box is not None:
+                assert np.abs(np.array(box.xyxy_px) - [80.0, 20.0, 110.0, 70.0]).max() < 3.5, box
+                assert now.class_of(object_id) == "traffic_light"
+                assert not len(now.boxes(object_id).cuboids)
+                return
+        raise AssertionError("no 2D object was made")
+
+    return check
 
 
-def _drift_gone(now: Snapshot) -> None:
-    boxes = now.boxes(TRACK["drifting"]).cuboids
-    assert now[TRACK["drifting"]].stationary is True
-    assert np.ptp(boxes.center_m, axis=0).max() < 1e-6
-    assert np.linalg.norm(boxes.center_m[0] - truth("drifting", MIDDLE)) < 0.2
+def _drift_gone(street: Street) -> Check:
+    def check(now: Snapshot) -> None:
+        boxes = now.boxes(TRACK["drifting"]).cuboids
+        assert now[TRACK["drifting"]].stationary is True
+        assert np.ptp(boxes.center_m, axis=0).max() < 1e-6
+        assert np.linalg.norm(boxes.center_m[0] - street.at("drifting", MIDDLE).center_m) < 0.2
+
+    return check
 
 
 def _split_off(now: Snapshot) -> None:
@@ -191,16 +234,22 @@ def _split_off(now: Snapshot) -> None:
     assert (MIDDLE, FRAMES - 1) in spans
 
 
-def _joined(now: Snapshot) -> None:
-    _gone("split on")(now)
-    frames = now.boxes(TRACK["split"]).cuboids.frame
-    assert np.array_equal(frames, np.arange(FRAMES))
-    _is_at("split", "split", (2, 11, 12, 20), 0.25)(now)
+def _joined(street: Street) -> Check:
+    def check(now: Snapshot) -> None:
+        _gone("split on")(now)
+        frames = now.boxes(TRACK["split"]).cuboids.frame
+        assert np.array_equal(frames, np.arange(FRAMES))
+        _is_at(street, "split", "split", (2, 11, 12, 20), 0.4)(now)
+
+    return check
 
 
-def _unswapped(now: Snapshot) -> None:
-    _is_at("swapped", "swapped", (2, 20))(now)
-    _is_at("swapped too", "swapped too", (2, 20))(now)
+def _unswapped(street: Street) -> Check:
+    def check(now: Snapshot) -> None:
+        for name in ("swapped", "swapped too"):
+            _is_at(street, name, name, (2, 20))(now)
+
+    return check
 
 
 def _occluded(now: Snapshot) -> None:
@@ -220,62 +269,51 @@ def _accepted(now: Snapshot) -> None:
     assert now[TRACK["edge"]].accepted.at(MIDDLE) is True
 
 
-_SHIFT = (0.0, -0.7, 0.0)
-CORRECTIONS: tuple[Correction, ...] = (
-    Correction(
-        "shift",
-        "shifted",
-        MIDDLE,
-        _drag(Side.TOP, (0.6, 0.1, 0.0), _SHIFT),
-        _is_at("shifted", "shifted", (12,)),
-    ),
-    Correction("wrong heading", "reversed", MIDDLE, _over(Side.TOP, "g"), _headed("reversed", 3, 0.0)),
-    Correction("heading off by some degrees", "turned", MIDDLE, _turn_knob, _headed("turned", MIDDLE, 0.0)),
-    Correction(
-        "wrong size",
-        "oversized",
-        MIDDLE,
-        _drag(Side.TOP, (3.0, 0.3, 0.0), (-1.5, 0.0, 0.0)),
-        _sized("oversized", CAR),
-    ),
-    Correction(
-        "too high",
-        "floating",
-        MIDDLE,
-        _drag(Side.LATERAL, (0.5, 0.0, 0.1), (0.0, 0.0, -0.6)),
-        _is_at("floating", "floating", (12,)),
-    ),
-    Correction(
-        "a face off its points",
-        "face",
-        MIDDLE,
-        lambda editor: [click(hands.in_pane(editor, Side.TOP, (1.8, 0.4, 0.0)), "ctrl")],
-        _sized("face", CAR),
-    ),
-    Correction("split identity", "split", 10, _keys("y"), _joined),
-    Correction("merged identity", "merged", MIDDLE, _keys("m", held=("alt",)), _split_off),
-    Correction("swapped identities", "swapped", MIDDLE, _merge_click("swapped too"), _unswapped),
-    Correction("one object twice", "twice", MIDDLE, _merge_click("again"), _gone("again")),
-    Correction(
-        "missing object", "swapped", MIDDLE, _draw_missing, lambda now: _born(now, truth("missing", 12))
-    ),
-    Correction(
-        "missing cuboid of a 2D box",
-        None,
-        MIDDLE,
-        _flat_to_solid,
-        lambda now: _born(now, truth("flat", MIDDLE)),
-        "right",
-    ),
-    Correction("false object", "false", MIDDLE, _keys("delete"), _gone("false")),
-    Correction("late birth", "late", 2, _keys("["), _spans("late", 2, FRAMES - 1)),
-    Correction("early death", "dying early", 22, _keys("]"), _spans("dying early", 0, 22)),
-    Correction("born too early", "too early", 7, _keys("["), _spans("too early", 7, FRAMES - 1)),
-    Correction("wrong class", "misnamed", MIDDLE, _keys("1"), _renamed),
-    Correction("drift of a parked car", "drifting", MIDDLE, _keys("t"), _drift_gone),
-    Correction("2D edge", "edge", MIDDLE, _pull_edge, _edge_right, "left"),
-    Correction("missing 2D object", "light", MIDDLE, _draw_light, _light_made, "front"),
-    Correction("occluded", "twice", MIDDLE, _keys("q"), _occluded),
-    Correction("absent", "twice", MIDDLE + 2, _keys("o"), _absent),
-    Correction("good as it is", "edge", MIDDLE, _keys("enter"), _accepted),
-)
+def _front(editor: Editor, aside_m: float) -> tuple[float, float, float]:
+    box = editor.shown_pose()
+    assert box is not None
+    return (box.size_lwh_m[0] / 2, aside_m, 0.0)
+
+
+def _pull_front(editor: Editor) -> list[Input]:
+    return _drag(Side.TOP, _front(editor, 0.3), (-TOO_LONG_M, 0.0, 0.0))(editor)
+
+
+def _click_front(editor: Editor) -> list[Input]:
+    return [click(hands.in_pane(editor, Side.TOP, _front(editor, 0.4)), "ctrl")]
+
+
+def corrections_of(street: Street) -> tuple[Correction, ...]:
+    """The standard corrections on a street."""
+    at, m = street.at, MIDDLE
+    aside = _drag(Side.TOP, (0.6, 0.1, 0.0), (0.0, -SHIFT_M, 0.0))
+    down = _drag(Side.LATERAL, (0.5, 0.0, 0.1), (0.0, 0.0, -RISE_M))
+    forward, along = at("reversed", 3).yaw_rad, at("turned", m).yaw_rad
+    long, short = at("oversized", m).size_lwh_m, at("face", m).size_lwh_m
+    edge, flat, light = street.edge_camera, street.flat_camera, street.light_camera
+    solid = _flat_to_solid(street)
+    return (
+        Correction("shift", "shifted", m, aside, _is_at(street, "shifted", "shifted", (m,))),
+        Correction("wrong heading", "reversed", m, _over(Side.TOP, "g"), _headed("reversed", 3, forward)),
+        Correction("heading off by some degrees", "turned", m, _turn_knob, _headed("turned", m, along)),
+        Correction("wrong size", "oversized", m, _pull_front, _sized("oversized", long)),
+        Correction("too high", "floating", m, down, _is_at(street, "floating", "floating", (m,))),
+        Correction("face off its points", "face", m, _click_front, _sized("face", short, 0.25)),
+        Correction("split identity", "split", 10, _keys("y"), _joined(street)),
+        Correction("merged identity", "merged", m, _keys("m", held=("alt",)), _split_off),
+        Correction("swapped identities", "swapped", m, _merge_click("swapped too"), _unswapped(street)),
+        Correction("one object twice", "twice", m, _merge_click("again"), _gone("again")),
+        Correction("missing object", None, m, _draw_missing(street), _born(street, "missing")),
+        Correction("missing cuboid of a 2D box", None, m, solid, _born(street, "flat"), flat),
+        Correction("false object", "false", m, _keys("delete"), _gone("false")),
+        Correction("late birth", "late", 2, _keys("["), _spans("late", 2, FRAMES - 1)),
+        Correction("early death", "dying early", 22, _keys("]"), _spans("dying early", 0, 22)),
+        Correction("born too early", "too early", 7, _keys("["), _spans("too early", 7, FRAMES - 1)),
+        Correction("wrong class", "misnamed", m, _keys("1"), _renamed),
+        Correction("drift of a parked car", "drifting", m, _keys("t"), _drift_gone(street)),
+        Correction("2D edge", "edge", m, _pull_edge(street), _edge_right(street), edge),
+        Correction("missing 2D object", "light", m, _draw_light, _light_made(street), light),
+        Correction("occluded", "twice", m, _keys("q"), _occluded),
+        Correction("absent", "twice", m + 2, _keys("o"), _absent),
+        Correction("good as it is", "edge", m, _keys("enter"), _accepted),
+    )

@@ -11,7 +11,9 @@ from fleetlabel.viewers.editor.drawing import picture_place
 from fleetlabel.viewers.editor.editor import Editor
 from fleetlabel.viewers.editor.keys import Modifiers
 from fleetlabel.viewers.editor.panes import Side
+from fleetlabel.viewers.editor.picking import cuboid_on_ray
 from fleetlabel.viewers.editor.pointing import PointerEvent
+from fleetlabel.viewers.editor.pose import BoxPose
 from fleetlabel.viewers.editor.window_layout import Panel, arrange_list, timeline_span
 
 Place = tuple[float, float]
@@ -86,15 +88,26 @@ class EditorHands:
 
 def scroll_to(editor: Editor, object_id: int) -> list[Input]:
     """What brings an object's row onto the screen."""
-    spots, column = arrange_list(editor.layout), editor.layout.places[Panel.LIST]
+    spots = arrange_list(editor.layout)
     place = editor.listed().place_of(object_id)
     assert place is not None
     top = editor.session.list_top
-    middle = (column.x + 60.0, column.y + spots.rows_y + 40.0)
+    middle = list_top(editor)
     if place < top:
         return [Wheel(middle, math.ceil((top - place) / 3))]
     beyond = place - (top + spots.capacity - 1)
     return [Wheel(middle, -math.ceil(beyond / 3))] if beyond > 0 else []
+
+
+def list_top(editor: Editor) -> Place:
+    """A place over the list."""
+    spots, column = arrange_list(editor.layout), editor.layout.places[Panel.LIST]
+    return column.x + 60.0, column.y + spots.rows_y + 40.0
+
+
+def leave(editor: Editor) -> PointerEvent:
+    """The pointer over the timeline, where it highlights nothing."""
+    return PointerEvent("move", *timeline_at(editor, 0))
 
 
 def list_row(editor: Editor, object_id: int) -> Place:
@@ -143,6 +156,24 @@ def in_scene(editor: Editor, world_m: tuple[float, float, float]) -> Place:
     at, valid = editor.session.orbit.project(np.array([world_m]), place.width, place.height)
     assert valid[0] and 0 <= at[0, 0] < place.width and 0 <= at[0, 1] < place.height, "not in the view"
     return place.x + float(at[0, 0]), place.y + float(at[0, 1])
+
+
+def object_in_scene(editor: Editor, object_id: int) -> Place:
+    """A place of the perspective view where a click meets an object and none before it but the selected one."""
+    s, frame = editor.session, editor.session.frame
+    boxes = editor.source.cuboids_at(frame, frame + 1)
+    boxes = boxes.take(boxes.track_id != (-1 if s.selected is None else s.selected))
+    row = int(np.flatnonzero(boxes.track_id == object_id)[0])
+    box, place = BoxPose.of_row(boxes, row), editor.layout.places[Panel.MAIN]
+    for share in np.random.default_rng(0).uniform(-0.5, 0.5, (200, 3)):
+        at = box.world(share * np.array(box.size_lwh_m))
+        uv, valid = s.orbit.project(at[None], place.width, place.height)
+        u, v = uv[0].round().tolist()
+        if valid[0] and 0 <= u < place.width and 0 <= v < place.height:
+            ray = s.orbit.ray(u, v, place.width, place.height)
+            if cuboid_on_ray(boxes, s.orbit.eye_m, ray) == row:
+                return place.x + u, place.y + v
+    raise AssertionError("the object is not to be seen in the scene")
 
 
 def in_picture(editor: Editor, u: float, v: float) -> Place:

@@ -15,9 +15,13 @@ from fleetlabel.viewers.editor.editor import Editor
 from fleetlabel.viewers.editor.keys import KeyTable
 from fleetlabel.viewers.editor.source import LocalSource
 from viewers.app import hands
-from viewers.app.corrections import CORRECTIONS, Correction
+from viewers.app.corrections import Correction, corrections_of
 from viewers.app.hands import EditorHands, click
-from viewers.app.town import TRACK
+from viewers.app.mistakes import TRACK
+from viewers.app.real_street import make_street, read_drive
+from viewers.app.town import TOWN
+
+CORRECTIONS = corrections_of(TOWN)
 
 
 @pytest.fixture
@@ -47,18 +51,35 @@ def show(editor: Editor, correction: Correction) -> None:
 
 @pytest.mark.parametrize("correction", CORRECTIONS, ids=lambda c: c.name.replace(" ", "-"))
 def test_a_correction_takes_at_most_two_inputs(editor: Editor, correction: Correction) -> None:
+    _correct(editor, correction)
+    # What a process that starts now reads from the disk is what was on the screen.
+    again = Labels.open(SequenceStore.open(editor.source.store.root))
+    assert again.now.state == editor.source.now.state
+    correction.check(again.now)
+
+
+def _correct(editor: Editor, correction: Correction) -> None:
+    before = editor.source.labels.sequence
     show(editor, correction)
     inputs = correction.inputs(editor)
     assert len(inputs) <= 2
     for done in inputs:
         EditorHands(editor).do(done)
-    assert editor.source.labels.sequence == 1, editor.session.message
+    assert editor.source.labels.sequence == before + 1, editor.session.message
     assert editor.session.saved.startswith("Saved")
     correction.check(editor.source.now)
-    # What a process that starts now reads from the disk is what was on the screen.
-    again = Labels.open(SequenceStore.open(editor.source.store.root))
-    assert again.now.state == editor.source.now.state
-    correction.check(again.now)
+
+
+@pytest.mark.slow
+def test_all_of_them_on_a_real_street(data_dir: Path, tmp_path: Path) -> None:
+    """Ground truth of the real sample, spoilt in more than twenty places and mended by hand."""
+    store = read_drive(data_dir / "pandaset_drive", tmp_path / "street.zarr")
+    street = make_street(store)
+    editor = Editor(LocalSource(store, "Ann", "machine"), KeyTable())
+    for correction in corrections_of(street):
+        _correct(editor, correction)
+        commands.show_camera(editor, "")
+    editor.close()
 
 
 def test_there_are_at_least_twenty() -> None:

@@ -14,7 +14,7 @@ from fleetlabel.geometry.arrays import F64
 from fleetlabel.labels import Edit
 from fleetlabel.labels.edits import CreateObject, SetKeyframe3D
 from fleetlabel.model.boxes import Boxes3D
-from fleetlabel.viewers.editor.fitting import box_around, cluster_at, ground_height, heading_of
+from fleetlabel.viewers.editor.fitting import followed_box, points_in
 from fleetlabel.viewers.editor.pose import BoxPose
 from fleetlabel.viewers.sensors import Picture
 
@@ -37,7 +37,7 @@ USUAL_SIZES_M: Mapping[str, tuple[float, float, float]] = {
 }
 _FARTHEST = 60  # frames that an object is followed each way
 _FEWEST_POINTS = 6
-_AROUND_M = np.array([0.9, 0.6, 0.3])  # a box's surroundings in which it is looked for
+_AROUND_M = 0.3  # around a box in which its points are counted
 _LOST = 2  # frames without points after which it is lost
 _MOVING_M = 1.0  # over which way a heading can be told from motion
 _STRAIGHT_M, _STRAIGHT_RAD = 0.15, math.radians(4)  # what keyframes may leave out
@@ -87,26 +87,6 @@ def usual_size(class_name: str, known: Boxes3D) -> tuple[float, float, float]:
     return USUAL_SIZES_M.get(class_name, (1.0, 1.0, 1.0))
 
 
-def draw_box(
-    points_m: F64, seed_m: F64, size_lwh_m: tuple[float, float, float], guess_rad: float, ego_xy_m: F64
-) -> BoxPose:
-    """A box of a class's size around the cluster at a place; on the ground where there is no cluster."""
-    ground = ground_height(points_m, seed_m[:2], float(seed_m[2]))
-    cluster = cluster_at(points_m, seed_m, max(0.8 * size_lwh_m[0], 1.0))
-    if len(cluster) < _FEWEST_POINTS:
-        return BoxPose(
-            (float(seed_m[0]), float(seed_m[1]), ground + size_lwh_m[2] / 2), size_lwh_m, guess_rad
-        )
-    yaw = heading_of(cluster, guess_rad) if size_lwh_m[0] > 1.2 * size_lwh_m[1] else guess_rad
-    # Along the longer side, where the cluster has one that tells.
-    if size_lwh_m[0] > 1.2 * size_lwh_m[1]:
-        along = BoxPose((0.0, 0.0, 0.0), size_lwh_m, yaw).local(cluster)
-        length, width = np.ptp(along[:, 0]), np.ptp(along[:, 1])
-        if width > size_lwh_m[1] + 0.5 and width > length:
-            yaw += math.pi / 2
-    return box_around(cluster, size_lwh_m, math.remainder(yaw, math.tau), ground, ego_xy_m)
-
-
 def seed_in_picture(
     points_m: F64, picture: Picture, xyxy_px: tuple[float, float, float, float]
 ) -> F64 | None:
@@ -146,18 +126,14 @@ def _followed(
         x, y, z = (np.array(box.center_m) + step).tolist()
         expected = replace(box, center_m=(x, y, z))
         points = cloud_of(at)
-        local = expected.local(points)
-        half = 0.5 * np.array(box.size_lwh_m)
-        near = np.all(np.abs(local) <= half + _AROUND_M, axis=1) & (local[:, 2] > -half[2] + 0.2)
-        if int(near.sum()) < _FEWEST_POINTS:
+        if points_in(expected, points, _AROUND_M) < _FEWEST_POINTS:
             lost += 1
             if lost > _LOST:
                 break
             box = expected
             continue
         lost = 0
-        ground = ground_height(points, np.array(expected.center_m[:2]), z - half[2])
-        moved = box_around(points[near], box.size_lwh_m, box.yaw_rad, ground, ego_xy_of(at))
+        moved = followed_box(expected, points, ego_xy_of(at))
         # A box is not thrown about by what is seen of it: half of the news is believed at once.
         step = 0.5 * step + 0.5 * (np.array(moved.center_m) - np.array(box.center_m))
         box = moved

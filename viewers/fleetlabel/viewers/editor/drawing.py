@@ -9,7 +9,8 @@ import numpy as np
 from fleetlabel.geometry import quaternion
 from fleetlabel.geometry.arrays import F64
 from fleetlabel.labels import edits as e
-from fleetlabel.viewers.editor.creating import Ghost, draw_box, seed_in_picture, usual_size
+from fleetlabel.viewers.editor.creating import Ghost, seed_in_picture, usual_size
+from fleetlabel.viewers.editor.fitting import found_box
 from fleetlabel.viewers.editor.gizmo2d import Xyxy, boxes_under
 from fleetlabel.viewers.editor.picking import ground_on_ray, point_on_ray
 from fleetlabel.viewers.editor.session import Mode
@@ -67,7 +68,7 @@ def _ghost_at(editor: Editor, seed_m: F64, class_name: str) -> None:
         if away[closest] < _LANE_M:
             guess = float(quaternion.yaw_of(near.q_wxyz[closest : closest + 1])[0])
     points = editor.cache.cloud(s.frame).world_m
-    box = draw_box(points, seed_m, size, guess, editor.ego_xy(s.frame))
+    box = found_box(points, seed_m, size, guess, editor.ego_xy(s.frame))
     editor.select(None)
     editor.draw_ghost(Ghost(class_name, s.frame, {s.frame: box}))
     editor.say(

@@ -1,4 +1,4 @@
-"""Boxes and points: the ground, the cluster under the pointer, a box around a cluster, faces and headings that fit.
+"""Boxes and points: the ground, a box around what is under the pointer, places, faces and headings that fit.
 
 All points are (P, 3) float64 in the world.
 """
@@ -6,19 +6,23 @@ All points are (P, 3) float64 in the world.
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy import ndimage
 
 from fleetlabel.geometry.arrays import F64
 from fleetlabel.viewers.editor.pose import BoxPose
 
 _GROUND_REACH_M, _GROUND_SHARE = 6.0, 3.0  # percent
-_ABOVE_GROUND_M = 0.25
-_CELL_M = 0.3
-_GAP_CELLS = 2  # empty cells that a cluster may jump
-_FIT_REACH_M = 0.6  # how far a face looks for points on either side
+_ABOVE_GROUND_M, _ABOVE_ROOF_M = 0.25, 0.3
+_COARSE_M, _FINE_M = 0.2, 0.05  # steps of a search
+_SIDE_M, _SKIN_M, _OUTSIDE_M = (
+    0.2,
+    0.06,
+    0.4,
+)  # points so far within, around and outside of a side belong to it
+_WITHIN, _BESIDE, _EXPECTED = 0.5, 1.0, 0.04  # what points within and beside a box, and its heading, count
+_MOST = 500  # points that a search looks at
 _FACE_REACH_M, _FACE_GAP_M = 1.5, 0.4
 _FEWEST = 5  # points that anything is fitted to
 _OUTERMOST = 2.0  # percent of a face's points that may lie outside of it
@@ -31,75 +35,118 @@ def ground_height(points_m: F64, xy_m: F64, default_m: float = 0.0) -> float:
     return float(np.percentile(z, _GROUND_SHARE)) if len(z) >= _FEWEST else default_m
 
 
-def cluster_at(points_m: F64, seed_m: F64, reach_m: float) -> F64:
-    """Points above the ground that hang together with those nearest to ``seed_m`` (3,), at most ``reach_m`` away.
-
-    They hang together if their cells, seen from above, touch or nearly do.
-    """
-    near = points_m[np.all(np.abs(points_m[:, :2] - seed_m[:2]) <= reach_m, axis=1)]
-    ground = ground_height(points_m, seed_m[:2], float(seed_m[2]))
-    above = near[near[:, 2] > ground + _ABOVE_GROUND_M]
-    if not len(above):
-        return above
-    cell = np.floor((above[:, :2] - seed_m[:2] + reach_m) / _CELL_M).astype(np.int64)
-    n = math.ceil(2 * reach_m / _CELL_M) + 1
-    grid = np.zeros((n, n), dtype=np.bool_)
-    grid[cell[:, 0], cell[:, 1]] = True
-    size = 2 * (_GAP_CELLS // 2) + 1
-    grown = ndimage.binary_dilation(grid, np.ones((size, size), dtype=np.bool_))
-    parts, _ = ndimage.label(grown, np.ones((3, 3)))
-    part = parts[cell[:, 0], cell[:, 1]]
-    nearest = int(np.argmin(np.linalg.norm(above[:, :2] - seed_m[:2], axis=1)))
-    return above[part == part[nearest]]
-
-
-def heading_of(points_m: F64, guess_rad: float | None = None) -> float:
-    """Axis, modulo a quarter turn around ``guess_rad``, along which a cluster's visible sides lie.
-
-    Closeness of points to the nearer side of their rectangle, searched by degree (Zhang et al., L-shape fitting, 2017).
-    """
-    xy = points_m[:, :2] - points_m[:, :2].mean(axis=0)
-    angles = np.radians(np.arange(0.0, 90.0, 1.0))
-    cos, sin = np.cos(angles)[:, None], np.sin(angles)[:, None]
-    along, across = cos * xy[:, 0] + sin * xy[:, 1], -sin * xy[:, 0] + cos * xy[:, 1]
-    off = [
-        np.minimum(v - v.min(axis=1, keepdims=True), v.max(axis=1, keepdims=True) - v)
-        for v in (along, across)
-    ]
-    closeness = (1.0 / np.maximum(np.minimum(*off), 0.05)).sum(axis=1)
-    best = float(angles[int(np.argmax(closeness))])
-    if guess_rad is None:
-        return best
-    return best + round((guess_rad - best) / (math.pi / 2)) * (math.pi / 2)
+def fitted_place(box: BoxPose, points_m: F64, ego_xy_m: F64) -> BoxPose:
+    """The box moved onto the points in and around it, its bottom on the ground."""
+    return _search(box, points_m, ego_xy_m, _Window(0.8, 0.8, np.zeros(1)))
 
 
 def fitted_heading(box: BoxPose, points_m: F64, ego_xy_m: F64) -> BoxPose:
-    """The box turned, by at most an eighth of a turn, to fit the points in and around it, and moved onto them."""
-    own = _own_points(box, points_m, 0.4)
-    if len(own) < _FEWEST:
-        return box
-    return fitted_place(replace(box, yaw_rad=heading_of(own, box.yaw_rad)), points_m, ego_xy_m)
+    """The box turned, by at most an eighth of a turn, and moved to fit the points in and around it."""
+    return _search(box, points_m, ego_xy_m, _Window(0.6, 0.5, np.radians(np.arange(-24.0, 25.0, 3.0))))
 
 
-def fitted_place(box: BoxPose, points_m: F64, ego_xy_m: F64) -> BoxPose:
-    """The box moved so that the faces that look at the sensor lie on its points, and its bottom on the ground."""
-    ground = ground_height(points_m, np.array(box.center_m[:2]), box.center_m[2] - box.size_lwh_m[2] / 2)
-    own = _own_points(box, points_m, _FIT_REACH_M)
-    own = own[own[:, 2] > ground + 0.15]
-    x, y, _ = box.center_m
-    grounded = replace(box, center_m=(x, y, ground + box.size_lwh_m[2] / 2))
-    if len(own) < _FEWEST:
-        return grounded
-    return _against(grounded, own, ego_xy_m)
+def followed_box(box: BoxPose, points_m: F64, ego_xy_m: F64) -> BoxPose:
+    """The box a frame later: not far from where it was expected, and hardly turned."""
+    return _search(box, points_m, ego_xy_m, _Window(0.75, 0.45, np.radians([-3.0, 0.0, 3.0])))
 
 
-def box_around(
-    cluster_m: F64, size_lwh_m: tuple[float, float, float], yaw_rad: float, ground_m: float, ego_xy_m: F64
+def found_box(
+    points_m: F64, seed_m: F64, size_lwh_m: tuple[float, float, float], guess_rad: float, ego_xy_m: F64
 ) -> BoxPose:
-    """A box of a size and heading on the ground, its faces towards the sensor on the cluster's points."""
-    x, y = cluster_m[:, :2].mean(axis=0).tolist()
-    box = BoxPose((x, y, ground_m + size_lwh_m[2] / 2), size_lwh_m, yaw_rad)
-    return _against(box, cluster_m, ego_xy_m)
+    """A box of a size, of any heading, around the points at a place (3,); ``guess_rad`` decides what they do not."""
+    ground = ground_height(points_m, seed_m[:2], float(seed_m[2]))
+    box = BoxPose((float(seed_m[0]), float(seed_m[1]), ground + size_lwh_m[2] / 2), size_lwh_m, guess_rad)
+    length, width, _ = size_lwh_m
+    turns = np.radians(np.arange(-90.0, 90.0, 7.5)) if length > 1.2 * width else np.zeros(1)
+    return _search(box, points_m, ego_xy_m, _Window(length / 2 + 0.2, width / 2 + 0.2, turns))
+
+
+def points_in(box: BoxPose, points_m: F64, margin_m: float) -> int:
+    """How many points off the ground lie in the box, grown by a margin."""
+    local, half = box.local(points_m), 0.5 * np.array(box.size_lwh_m)
+    inside = np.all(np.abs(local) <= half + margin_m, axis=1) & (local[:, 2] > -half[2] + _ABOVE_GROUND_M)
+    return int(inside.sum())
+
+
+@dataclass(frozen=True, slots=True)
+class _Window:
+    """How far a search goes: along and across the box, and (K,) by which angles it is turned."""
+
+    along_m: float
+    across_m: float
+    turn_rad: F64
+
+
+def _search(box: BoxPose, points_m: F64, ego_xy_m: F64, window: _Window) -> BoxPose:
+    """The best place and heading near a box's, coarsely, then finely; on the ground where there are too few points."""
+    ground = ground_height(points_m, np.array(box.center_m[:2]), box.center_m[2] - box.size_lwh_m[2] / 2)
+    x, y, _ = box.center_m
+    box = replace(box, center_m=(x, y, ground + box.size_lwh_m[2] / 2))
+    reach = 0.5 * math.hypot(*box.size_lwh_m[:2]) + math.hypot(window.along_m, window.across_m) + _OUTSIDE_M
+    near = points_m[np.all(np.abs(points_m[:, :2] - np.array([x, y])) <= reach, axis=1)]
+    high = near[:, 2] - ground
+    near = near[(high > _ABOVE_GROUND_M) & (high < box.size_lwh_m[2] + _ABOVE_ROOF_M)]
+    if len(near) < _FEWEST:
+        return box
+    near = near[:: -(-len(near) // _MOST)]
+    box = _best(box, near, ego_xy_m, window, _COARSE_M)
+    fine_turn = np.radians([-4.0, -2.0, 0.0, 2.0, 4.0]) if len(window.turn_rad) > 1 else np.zeros(1)
+    return _best(box, near, ego_xy_m, _Window(_COARSE_M, _COARSE_M, fine_turn), _FINE_M)
+
+
+def _best(box: BoxPose, near_m: F64, ego_xy_m: F64, window: _Window, step_m: float) -> BoxPose:
+    along = np.arange(-window.along_m, window.along_m + 1e-9, step_m)
+    across = np.arange(-window.across_m, window.across_m + 1e-9, step_m)
+    found, best = box, -np.inf
+    for turn in sorted(window.turn_rad.tolist(), key=abs):
+        turned = box.turned(turn)
+        u, v = turned.local(near_m)[:, :2].T
+        viewer = turned.local(np.array([*ego_xy_m, box.center_m[2]]))
+        scores = _scores(u, v, along, across, viewer, box.size_lwh_m, max(0.6 * step_m, _SKIN_M))
+        # What points do not decide, the heading that was expected does.
+        scores += _EXPECTED * len(near_m) * math.cos(2 * turn)
+        row, column = np.unravel_index(int(np.argmax(scores)), scores.shape)
+        if scores[row, column] > best + 1e-9:
+            best = float(scores[row, column])
+            found = turned.moved(np.array([along[row], across[column], 0.0]))
+    return found
+
+
+def _scores(
+    u: F64,
+    v: F64,
+    along: F64,
+    across: F64,
+    viewer: F64,
+    size_lwh_m: tuple[float, float, float],
+    skin_m: float,
+) -> F64:
+    """(A, B) how well boxes moved by ``along`` (A,) and ``across`` (B,) explain points ``u``, ``v`` (P,) of their axes.
+
+    Points on sides that look at the sensor speak for a box, those within it a little, those just outside against it.
+    """
+    near_u, in_u, out_u = _along_axis(u[None] - along[:, None], size_lwh_m[0] / 2, viewer[0] - along, skin_m)
+    near_v, in_v, out_v = _along_axis(
+        v[None] - across[:, None], size_lwh_m[1] / 2, viewer[1] - across, skin_m
+    )
+    # Products of an (A, P) and a (B, P) table, summed over points.
+    on_side = near_u @ in_v.T + in_u @ near_v.T - near_u @ near_v.T
+    inside = in_u @ in_v.T
+    grown = (in_u + out_u) @ (in_v + out_v).T
+    scores: F64 = on_side + _WITHIN * inside - _BESIDE * (grown - inside)
+    return scores
+
+
+def _along_axis(offset: F64, half_m: float, viewer_m: F64, skin_m: float) -> tuple[F64, F64, F64]:
+    """(K, P) whether points lie at the side that looks at the sensor, within the box, and just outside, along one axis.
+
+    ``offset`` (K, P) of the points from the middle of K boxes, ``viewer_m`` (K,) of the sensor.
+    """
+    inside = np.abs(offset) <= half_m + skin_m
+    outside = ~inside & (np.abs(offset) <= half_m + _OUTSIDE_M)
+    side = np.where(np.abs(viewer_m) <= half_m, 0.0, np.sign(viewer_m))[:, None]
+    at_side = inside & (side * offset >= half_m - _SIDE_M) & (side != 0)
+    return at_side.astype(np.float64), inside.astype(np.float64), outside.astype(np.float64)
 
 
 def fitted_face(box: BoxPose, points_m: F64, axis: int, sign: int) -> BoxPose:
@@ -121,27 +168,3 @@ def fitted_face(box: BoxPose, points_m: F64, axis: int, sign: int) -> BoxPose:
     gap = np.flatnonzero((np.diff(far) > _FACE_GAP_M) & (far[:-1] > 0.5 * half[axis]))
     far = far[: int(gap[0]) + 1] if len(gap) else far
     return box.with_face(axis, sign, sign * float(np.percentile(far, 100.0 - _OUTERMOST)))
-
-
-def _own_points(box: BoxPose, points_m: F64, margin_m: float) -> F64:
-    local = box.local(points_m)
-    half = 0.5 * np.array(box.size_lwh_m)
-    inside = np.all(np.abs(local) <= half + margin_m, axis=1) & (local[:, 2] > -half[2] + 0.15)
-    return points_m[inside]
-
-
-def _against(box: BoxPose, own_m: F64, ego_xy_m: F64) -> BoxPose:
-    """The box pushed until its faces towards the sensor touch the points; where it is as long as they, centred."""
-    local = box.local(own_m)
-    viewer = box.local(np.array([*ego_xy_m, box.center_m[2]]))
-    offset = np.zeros(3)
-    for axis in (0, 1):
-        low, high = np.percentile(local[:, axis], (_OUTERMOST, 100.0 - _OUTERMOST))
-        half = 0.5 * box.size_lwh_m[axis]
-        if high - low >= 2 * half:
-            offset[axis] = 0.5 * (low + high)
-        elif abs(viewer[axis]) <= half:
-            offset[axis] = float(np.clip(0.0, high - half, low + half))  # as little as holds all points
-        else:
-            offset[axis] = high - half if viewer[axis] > 0 else low + half
-    return box.moved(offset)

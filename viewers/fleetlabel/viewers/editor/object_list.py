@@ -71,7 +71,9 @@ class ObjectList:
     def place_of(self, object_id: int) -> int | None:
         """Number of an object in the list."""
         row = self.tracks.row(object_id)
-        places = np.flatnonzero(self.order == row) if row is not None else []
+        if row is None:
+            return None
+        places = np.flatnonzero(self.order == row)
         return int(places[0]) if len(places) else None
 
     def after(self, object_id: int | None) -> int | None:

@@ -96,7 +96,8 @@ def near_box(points: Points, box: BoxPose) -> F32:
         & (np.abs(off[:, 1]) <= reach)
         & (np.abs(off[:, 2]) <= box.size_lwh_m[2] / 2 + _MARGIN_M)
     ]
-    return near[:: max(-(-len(near) // _MOST_POINTS), 1)].astype(np.float32)
+    thinned: F32 = near[:: max(-(-len(near) // _MOST_POINTS), 1)].astype(np.float32)
+    return thinned
 
 
 def most_points_frame(points: ObjectPoints, cuboids: Boxes3D) -> int | None:

@@ -19,6 +19,7 @@ from fleetlabel.viewers.palette import ColorBy, box_colors
 _RAMP: F64 = np.array(
     [(0x3A, 0x44, 0x55), (0x4F, 0x6B, 0x84), (0x6F, 0xA3, 0xA8), (0xC9, 0xC7, 0x9B), (0xF4, 0xF1, 0xE6)]
 ) / np.array(255.0)
+_STEP_M = 1e-3
 _TALL_M, _FAR_M = 3.5, 70.0
 _GREY = np.array([0.45, 0.49, 0.54])
 _EGO_SIZE_M = (4.6, 1.9, 1.6)
@@ -75,7 +76,8 @@ def color_points(
 
 def ramp(share: F32 | F64) -> F64:
     """(N, 3) colours of shares 0..1."""
-    at, stops = np.clip(share, 0.0, 1.0), np.linspace(0.0, 1.0, len(_RAMP))
+    at: F64 = np.clip(np.asarray(share, dtype=np.float64), 0.0, 1.0)
+    stops = np.linspace(0.0, 1.0, len(_RAMP))
     return np.stack([np.interp(at, stops, _RAMP[:, channel]) for channel in range(3)], axis=1)
 
 
@@ -108,8 +110,9 @@ def _edges(corners_m: F64, rgb: F64) -> Lines:
 
 
 def trail_lines(centers_m: F64, rgb: tuple[float, float, float]) -> Lines:
-    """An object's course (K, 3)."""
-    ends = np.stack([centers_m[:-1], centers_m[1:]], axis=1).reshape(-1, 3)
+    """An object's course (K, 3), without steps in which it stood: renderers fail at lines without a length."""
+    steps = np.stack([centers_m[:-1], centers_m[1:]], axis=1)
+    ends = steps[np.linalg.norm(steps[:, 1] - steps[:, 0], axis=1) > _STEP_M].reshape(-1, 3)
     return Lines(ends, np.tile(rgb, (len(ends) // 2, 1)))
 
 

@@ -75,6 +75,15 @@ def handle(editor: Editor, event: PointerEvent) -> None:
     place = editor.layout.places[panel]
     local = replace(event, x=event.x - place.x, y=event.y - place.y)
     way = (event.x - before[0], event.y - before[1])
+    if event.kind == "up":  # a hurried drag is told of by its end alone
+        _on_panel(editor, panel, replace(local, kind="drag"), way)
+        way = (0.0, 0.0)
+    _on_panel(editor, panel, local, way)
+    if event.kind == "up":
+        editor.grabbed = None
+
+
+def _on_panel(editor: Editor, panel: Panel, local: PointerEvent, way: tuple[float, float]) -> None:
     if panel is Panel.MAIN:
         _on_main(editor, local, way)
     elif panel is Panel.PANES:
@@ -87,8 +96,6 @@ def handle(editor: Editor, event: PointerEvent) -> None:
         _on_timeline(editor, local)
     elif panel is Panel.STRIP:
         _on_strip(editor, local)
-    if event.kind == "up":
-        editor.grabbed = None
 
 
 def _hover(editor: Editor, event: PointerEvent) -> None:
@@ -137,7 +144,9 @@ def _on_main(editor: Editor, event: PointerEvent, way: tuple[float, float]) -> N
             return
         ray = s.orbit.ray(event.x, event.y, place.width, place.height)
         boxes = editor.source.cuboids_at(s.frame, s.frame + 1)
-        boxes = boxes.take(~boxes.ignore & ~np.isin(boxes.track_id, np.array([*s.hidden], dtype=np.int64)))
+        # Who looks for the other one is not asked about the one in front of it.
+        away = [*s.hidden, *([s.selected] if s.mode is Mode.MERGE and s.selected is not None else [])]
+        boxes = boxes.take(~boxes.ignore & ~np.isin(boxes.track_id, np.array(away, dtype=np.int64)))
         row = cuboid_on_ray(boxes, s.orbit.eye_m, ray)
         choose(editor, None if row is None else int(boxes.track_id[row]))
 

@@ -172,7 +172,7 @@ class LocalSource:
         mine: list[B] = [
             boxes.take((boxes.frame >= start) & (boxes.frame < stop)) for boxes in own if len(boxes)
         ]
-        return type(base).concatenate([kept, *mine])
+        return type(base).concatenate([kept] + mine)  # noqa: RUF005 - one type for both
 
     def _list_tracks(self) -> TrackTable:
         objects, base = self.now.state.objects, self.labels.base

@@ -9,10 +9,10 @@ from enum import IntEnum
 import numpy as np
 
 from fleetlabel.geometry import quaternion, yaw
-from fleetlabel.geometry.arrays import F64, I64, U8, AnyArray, Bool
+from fleetlabel.geometry.arrays import F64, I64, U8, Bool
 from fleetlabel.labels import Flag, LabelObject, ObjectBoxes
 from fleetlabel.labels.base import is_evidence
-from fleetlabel.model.boxes import Boxes3D
+from fleetlabel.model.boxes import Boxes2D, Boxes3D
 from fleetlabel.viewers.editor.source import Source, TrackTable
 
 # A frame whose box an edit moved by more than this is marked.
@@ -114,7 +114,7 @@ def moved_frames(before: ObjectBoxes | None, after: ObjectBoxes | None, n_frames
 
 
 def _lanes(item: LabelObject, boxes: ObjectBoxes, n: int) -> list[Lane]:
-    views: Mapping[str, AnyArray] = {"": boxes.cuboids, **boxes.pictures}  # type: ignore[dict-item]
+    views: Mapping[str, Boxes2D | Boxes3D] = {"": boxes.cuboids, **boxes.pictures}
     lanes = []
     for camera, shown in views.items():
         if not len(shown):

@@ -38,6 +38,11 @@ def unit(color: tuple[int, int, int]) -> tuple[float, float, float]:
     return red / 255, green / 255, blue / 255
 
 
+def _has_extent(points_m: F64) -> bool:
+    """Whether there is more than one place: Filament ends the process at a geometry without an extent."""
+    return len(points_m) > 1 and float(np.ptp(points_m, axis=0).max()) > 1e-6
+
+
 class SceneView:
     """A SceneWidget that shows an editor's frame."""
 
@@ -126,7 +131,7 @@ class SceneView:
         scene = self.widget.scene
         if scene.has_geometry("points"):
             scene.remove_geometry("points")
-        if not len(world):
+        if not _has_extent(world):
             return
         cloud = o3d.geometry.PointCloud()
         cloud.points = o3d.utility.Vector3dVector(world - self._origin)
@@ -151,7 +156,7 @@ class SceneView:
         scene = self.widget.scene
         if scene.has_geometry(name):
             scene.remove_geometry(name)
-        if not len(lines.rgb):
+        if not _has_extent(lines.points_m):
             return
         drawn = o3d.geometry.LineSet()
         drawn.points = o3d.utility.Vector3dVector(lines.points_m - self._origin)

@@ -1,0 +1,141 @@
+"""The annotation app's own time: frame steps with prefetching, the timeline and the list with very many tracks.
+
+    python benchmarks/viewer.py STORE [--steps 60] [--tracks 500] [--json FILE]
+
+``STORE`` is a labelled drive with cameras and lidar; it is copied, and nothing of it is changed. What is measured is
+everything that the app does for a step but the renderer's drawing of the perspective view: labels, six pictures with
+their overlays, top, side and rear view, timeline, list, object strip, header, and the arrays of the scene. A step waits
+for its frame if it has not been fetched yet; people take a moment between two steps (``--pause``). Times are of one
+thread beside two that fetch. The list and the timeline are measured on a made-up drive of ``--tracks`` tracks.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fleetlabel.geometry import quaternion
+from fleetlabel.geometry.trajectory import Trajectory
+from fleetlabel.model.boxes import Boxes3D, Source
+from fleetlabel.store import SequenceInfo, SequenceStore
+from fleetlabel.viewers.editor.editor import Editor
+from fleetlabel.viewers.editor.keys import KeyTable
+from fleetlabel.viewers.editor.perspective import color_points, cuboid_lines
+from fleetlabel.viewers.editor.source import LocalSource
+from fleetlabel.viewers.panels.cameras_panel import draw_cameras
+from fleetlabel.viewers.panels.header_panel import draw_header
+from fleetlabel.viewers.panels.list_panel import draw_list
+from fleetlabel.viewers.panels.panes_panel import draw_panes
+from fleetlabel.viewers.panels.strip_panel import draw_strip
+from fleetlabel.viewers.panels.timeline_panel import draw_timeline
+
+
+def main() -> None:
+    """See the module."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("store", type=Path)
+    parser.add_argument("--steps", type=int, default=60)
+    parser.add_argument("--tracks", type=int, default=500)
+    parser.add_argument("--pause", type=float, default=0.1, help="seconds between steps")
+    parser.add_argument("--json", type=Path)
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / "drive.zarr"
+        shutil.copytree(given.store, copy)
+        result = {"frame_step_ms": _steps(copy, given.steps, given.pause)}
+        result |= _many_tracks(Path(folder) / "many.zarr", given.tracks)
+    for name, spread in result.items():
+        print(f"{name:24} " + "  ".join(f"{key} {value:7.1f}" for key, value in spread.items()))
+    if given.json:
+        given.json.write_text(json.dumps(result, indent=1))
+
+
+def _steps(root: Path, steps: int, pause_s: float) -> dict[str, float]:
+    """Steps to and fro through a drive with an object selected."""
+    editor = Editor(LocalSource(SequenceStore.open(root), "benchmark"), KeyTable())
+    tracks = editor.source.tracks()
+    longest = int(np.argmax((tracks.last - tracks.first) * tracks.solid))
+    editor.select(int(tracks.object_id[longest]))
+    editor.points.wait()
+    _draw_all(editor)
+    taken, way = [], 1
+    for _ in range(steps):
+        time.sleep(pause_s)
+        frame = editor.session.frame
+        if not 0 <= frame + way < editor.session.n_frames:
+            way = -way
+        start = time.perf_counter()
+        editor.key_down("f" if way > 0 else "d")
+        editor.key_up("f" if way > 0 else "d")
+        _draw_all(editor)
+        taken.append(time.perf_counter() - start)
+    editor.close()
+    return _spread(taken)
+
+
+def _draw_all(editor: Editor) -> None:
+    s = editor.session
+    for draw in (draw_header, draw_list, draw_cameras, draw_panes, draw_timeline, draw_strip):
+        draw(editor)
+    cuboids = editor.cuboids()
+    cuboid_lines(cuboids, s.box_colors)
+    points, pictures = editor.cache.cloud(s.frame), editor.cache.pictures(s.frame)
+    color_points(points, s.point_colors, editor.world_from_ego[:3, 3], pictures, cuboids, editor.ground_m)
+
+
+def _many_tracks(root: Path, count: int) -> dict[str, dict[str, float]]:
+    n_frames = 200
+    times = np.arange(n_frames, dtype=np.int64) * 100_000_000
+    poses = np.tile([0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0], (n_frames, 1))
+    store = SequenceStore.create(root, SequenceInfo("many", (), times, Trajectory(times, poses)))
+    rng = np.random.default_rng(0)
+    frame, track = (a.ravel() for a in np.meshgrid(np.arange(n_frames), np.arange(count), indexing="ij"))
+    n = len(frame)
+    solid = Boxes3D(
+        class_names=("car", "pedestrian"),
+        frame=frame,
+        timestamp_ns=times[frame],
+        class_id=track % 2,
+        track_id=track + 1,
+        source=np.full(n, Source.DETECTOR),
+        detection=np.arange(n),
+        center_m=np.stack([(track % 50) * 6.0, (track // 50) * 6.0, np.zeros(n)], axis=1),
+        size_lwh_m=np.tile([4.0, 1.8, 1.6], (n, 1)),
+        q_wxyz=quaternion.from_yaw(rng.normal(scale=0.02, size=n)),
+        n_points=np.full(n, 20),
+    )
+    store.write_labels("machine", {}, solid, class_names=solid.class_names, provenance={"made": "up"})
+    editor = Editor(LocalSource(store, "benchmark"), KeyTable())
+    editor.select(count // 2)
+    result = {}
+    for name, draw in (("timeline_ms", draw_timeline), ("list_ms", draw_list)):
+        result[f"{name} ({count} tracks)"] = _spread(_timed(editor, draw))
+    editor.close()
+    return result
+
+
+def _timed(editor: Editor, draw: Callable[[Editor], Any]) -> list[float]:
+    taken = []
+    for _ in range(60):
+        editor.go((editor.session.frame + 1) % editor.session.n_frames)
+        start = time.perf_counter()
+        draw(editor)
+        taken.append(time.perf_counter() - start)
+    return taken
+
+
+def _spread(seconds: list[float]) -> dict[str, float]:
+    ms = 1e3 * np.array(seconds)
+    return {"median": float(np.median(ms)), "p95": float(np.percentile(ms, 95)), "max": float(ms.max())}
+
+
+if __name__ == "__main__":
+    main()
