@@ -12,6 +12,7 @@ from fleetlabel.geometry.arrays import F64, I64, Bool
 from fleetlabel.trackers import (
     Detections2D,
     Detections3D,
+    EgoView,
     Status,
     solve_track_2d,
     solve_track_3d,
@@ -145,6 +146,63 @@ def test_neither_the_clock_nor_the_direction_of_the_world_matters(shift_s: int, 
     other = solve_track_3d(times(25) + shift_s * 10**9, moved, keys, key_box)
     np.testing.assert_allclose(other.center_m, plain.center_m @ turned.T, atol=1e-4)
     np.testing.assert_allclose(yaw.difference(other.yaw_rad, plain.yaw_rad + turn), 0.0, atol=1e-5)
+
+
+def test_detections_that_face_backwards_or_sideways_turn_nothing() -> None:
+    pose = driven(40)
+    found = seen(pose, np.delete(np.arange(40), np.arange(21, 27)), 6)
+    found.yaw_rad[3::4] += np.pi
+    found.yaw_rad[[19, 20]] -= 0.45 * np.pi  # just before it is lost for a while
+    found.yaw_rad[21] += 0.45 * np.pi
+    solved = solve_track_3d(times(40), found, np.array([10]), pose[[10]])
+    assert np.abs(yaw.difference(solved.yaw_rad, pose[:, 3])).max() < 0.1
+
+
+def test_keyframes_may_say_that_the_front_changes() -> None:
+    """A detector that takes the back for the front all along is overruled, and two people may differ."""
+    pose = driven(40)
+    found = seen(pose, np.arange(40), 7)
+    found.yaw_rad[:] += np.pi
+    solved = solve_track_3d(times(40), found, np.array([10]), pose[[10]])
+    assert np.abs(yaw.difference(solved.yaw_rad, pose[:, 3])).max() < 0.1
+    keys = pose[[5, 35]]
+    keys[1, 3] += np.pi
+    solved = solve_track_3d(times(40), found, np.array([5, 35]), keys)
+    assert np.abs(yaw.difference(solved.yaw_rad[:11], pose[:11, 3])).max() < 0.1
+    assert np.abs(yaw.difference(solved.yaw_rad[29:], pose[29:, 3] + np.pi)).max() < 0.1
+
+
+@pytest.mark.parametrize("turn", [0.0, 2.5])
+def test_boxes_of_a_wrong_size_are_right_at_the_side_that_faces_the_car(turn: float) -> None:
+    """A car 60 m ahead, of which only the back is seen, is detected a metre too long."""
+    pose = driven(30, turn_rad=turn)
+    forward = np.array([np.cos(turn), np.sin(turn), 0.0])
+    found = seen(pose, np.arange(30), 8, noise=0.02)
+    found.size_lwh_m[:, 0] += 1.0
+    found.center_m[:] += 0.5 * forward
+    world_from_ego = np.tile(np.eye(4), (30, 1, 1))
+    world_from_ego[:, :3, :3] = [[np.cos(turn), -np.sin(turn), 0], [np.sin(turn), np.cos(turn), 0], [0, 0, 1]]
+    world_from_ego[:, :3, 3] = pose[:, :3] - 60.0 * forward
+    ego = EgoView(np.linalg.inv(world_from_ego), steady_from_world(world_from_ego))
+    none, no_box = np.zeros(0, np.int64), np.zeros((0, 4))
+    blind = solve_track_3d(times(30), found, none, no_box, size_lwh_m=SIZE)
+    told = solve_track_3d(times(30), found, none, no_box, size_lwh_m=SIZE, ego=ego)
+    off = [np.abs((solved.center_m - pose[:, :3]) @ forward).mean() for solved in (blind, told)]
+    assert off[0] == pytest.approx(0.5, abs=0.05)
+    assert off[1] < 0.4 * off[0]
+
+
+def test_an_edge_goes_on_beyond_the_picture_and_the_box_ends_at_its_border() -> None:
+    """An object that leaves to the left, last detected while it is cut off, set by a person at the very end."""
+    left = 100.0 - 10.0 * np.arange(20)
+    box = np.stack([left, np.full(20, 50.0), left + 80.0, np.full(20, 110.0)], axis=1)
+    shown = np.maximum(box, 0.0)
+    frame = np.arange(14)
+    found = Detections2D(frame.astype(np.int32), shown[:14], np.full(14, 0.99), np.zeros(14, dtype=np.int16))
+    keys = np.array([16])
+    solved = solve_track_2d(times(17), found, keys, shown[keys], picture_px=(1000, 300))
+    np.testing.assert_allclose(solved.xyxy_px, shown[:17], atol=1.5)
+    assert (solved.xyxy_px[11:, 0] == 0.0).all()
 
 
 @settings(max_examples=25, deadline=None)
