@@ -94,8 +94,8 @@ def with_straight_lines(truth: TruthTrack, iou: float, hand: Hand) -> Work:
     for index in (0, len(truth.frame) - 1):
         known[index] = hand.draws(truth.box[index])
         work.note(paired_iou(_between(truth, known), truth.box), iou, KEYFRAME_S)
-    while (index := worst(work.overlap, known, iou)) is not None and work.actions < 2 * len(truth.frame):
-        known[index] = hand.draws(truth.box[index])
+    while (at := worst(work.overlap, known, iou)) is not None and work.actions < 2 * len(truth.frame):
+        known[at] = hand.draws(truth.box[at])
         work.note(paired_iou(_between(truth, known), truth.box), iou, KEYFRAME_S)
     return work
 
@@ -109,7 +109,7 @@ def _between(truth: TruthTrack, known: dict[int, F64]) -> F64:
     columns = [np.interp(frame, frame[keys], values[:, a]) for a in range(values.shape[1])]
     for column in columns if len(keys) == 1 else ():
         column[np.arange(len(column)) != keys[0]] = np.nan  # one keyframe is a box at its frame
-    out = np.nan_to_num(np.stack(columns, axis=1))
+    out: F64 = np.nan_to_num(np.stack(columns, axis=1))
     if not truth.camera:
         out[:, YAW] = yaw.wrap(out[:, YAW])
     return out

@@ -40,7 +40,9 @@ def with_queue(labels: Labels, truth: Sequence[TruthTrack], iou: float, hand: Ha
     editors = [Editor(labels, track, iou, hand) for track in truth]
     views = sorted({track.camera for track in truth})
     queue = Queue(labels, iou=iou, views=views)
-    looks, wrong_first, seen = 0, [], set()
+    looks = 0
+    wrong_first: list[bool] = []
+    seen: set[int] = set()
     while not queue.is_done and (items := queue.items(1)):
         item = items[0]
         looks += 1
