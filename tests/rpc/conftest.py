@@ -13,6 +13,7 @@ import pytest
 from fleetlabel.engine.ingest.testing import Scene, ingest, write_pandaset
 from fleetlabel.engine.pipeline import run as pipeline
 from fleetlabel.engine.pipeline.config import RunConfig
+from fleetlabel.engine.pipeline.driver import Hire
 from pipeline.conftest import fleetlabel as fleetlabel
 from pipeline.conftest import write_bright_detector
 from rpc.api import Api, Opened
@@ -64,9 +65,11 @@ def held(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
     go_on = threading.Event()
     ingest_drive = pipeline.ingest
 
-    def ingest_then(source: Path, config: RunConfig, observer: pipeline.Observer) -> pipeline.Outcome:
+    def ingest_then(
+        source: Path, config: RunConfig, observer: pipeline.Observer, hire: Hire
+    ) -> pipeline.Outcome:
         go_on.wait()
-        return ingest_drive(source, config, observer)
+        return ingest_drive(source, config, observer, hire)
 
     monkeypatch.setattr(pipeline, "ingest", ingest_then)
     yield go_on

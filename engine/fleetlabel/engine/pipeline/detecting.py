@@ -64,6 +64,15 @@ def settle_detector(folder: Path, model: Path, config: DetectConfig) -> SettledD
     return SettledDetector(choice, identity, tuple(weights.class_names), tuple(weights.notes))
 
 
+def settling(folder: Path, model: Path, config: DetectConfig) -> Task:
+    """The task to settle a detector where it will run; the result's fact ``settled`` is it."""
+    return Task(STAGE, "all", 0, 1, partial(_settle, folder, model, config))
+
+
+def _settle(folder: Path, model: Path, config: DetectConfig) -> TaskResult:
+    return TaskResult(facts={"settled": settle_detector(folder, model, config)})
+
+
 def plan_detect(
     store: SequenceStore, config: RunConfig, warnings: list[str], settled: SettledDetector | None = None
 ) -> tuple[Run, list[Task]]:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Protocol
 
+from fleetlabel.engine.pipeline.config import RunConfig
 from fleetlabel.engine.pipeline.faults import Fault
 from fleetlabel.engine.pipeline.schedule import End, Limits, Schedule, Start
 from fleetlabel.engine.pipeline.tasks import Finished, Task, TaskResult, perform
+from fleetlabel.model.errors import ClusterError
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +61,16 @@ class ExecutorWorkers:
         self._running.clear()
 
 
+# Finds the workers of a call, which a stack lets go: them, and how many tasks they are given at once.
+Hire = Callable[[RunConfig, ExitStack], tuple[Workers, int]]
+
+
+def hire_threads(config: RunConfig, stack: ExitStack) -> tuple[Workers, int]:
+    """Threads of this process, as many as are configured."""
+    executor = stack.enter_context(ThreadPoolExecutor(config.workers, thread_name_prefix="fleetlabel"))
+    return ExecutorWorkers(executor), config.workers
+
+
 def drive(
     schedule: Schedule,
     workers: Workers,
@@ -94,7 +107,7 @@ def drive(
 
 def execute(
     tasks: Sequence[Task],
-    executor: Executor,
+    workers: Workers,
     *,
     in_flight: int,
     on_finished: Callable[[Finished], None] | None = None,
@@ -102,8 +115,7 @@ def execute(
     """Runs the tasks of one sequence, each after those it depends on, earlier frames first.
 
     Args:
-        executor: threads, or anything of the standard contract.
-        in_flight: how many tasks it is given at most at once: what it has not got cannot fill its memory.
+        in_flight: how many tasks they are given at most at once: what they have not got cannot fill their memory.
         on_finished: called in this thread after each task.
 
     Raises:
@@ -117,9 +129,9 @@ def execute(
             on_finished(done)
 
     def complain(end: End) -> None:
-        if end.fault is not None and end.fault.error is not None:
-            raise end.fault.error
+        if end.fault is not None:
+            raise end.fault.error or ClusterError(end.fault.reason)
 
     schedule = Schedule([("", tasks)], Limits(in_flight))
-    drive(schedule, ExecutorWorkers(executor), on_finished=keep, on_end=complain)
+    drive(schedule, workers, on_finished=keep, on_end=complain)
     return finished

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 from fleetlabel.engine.detect import load_weights
 from fleetlabel.engine.ingest import open_sequence
+from fleetlabel.engine.pipeline.choice import CHOICES
 from fleetlabel.engine.pipeline.config import RunConfig
-from fleetlabel.engine.pipeline.detecting import plan_detect
-from fleetlabel.engine.pipeline.driver import execute
+from fleetlabel.engine.pipeline.detecting import SettledDetector, plan_detect, settling
+from fleetlabel.engine.pipeline.driver import Hire, execute, hire_threads
 from fleetlabel.engine.pipeline.ingesting import plan_ingest
 from fleetlabel.engine.pipeline.labelling import plan_track
 from fleetlabel.engine.pipeline.ledger import Ledger, ledger_path, make_ledger
@@ -75,7 +75,9 @@ class Outcome:
         }
 
 
-def ingest(source: Path, config: RunConfig, observer: Observer | None = None) -> Outcome:
+def ingest(
+    source: Path, config: RunConfig, observer: Observer | None = None, hire: Hire = hire_threads
+) -> Outcome:
     """Reads a drive log into a store; ground truth in it becomes the label version ``ground_truth``.
 
     Raises:
@@ -83,39 +85,45 @@ def ingest(source: Path, config: RunConfig, observer: Observer | None = None) ->
         UsageError: ``source`` holds several sequences and none was named, or the store was made from another one.
         StoreError: the store exists (unless resumed or overwritten) or cannot be written.
     """
-    session = _Session.ingesting(source, config, observer)
+    session = _Session.ingesting(source, config, observer, hire)
     with session.driving():
         session.ingest()
         return session.outcome()
 
 
-def prelabel(store: Path, config: RunConfig, observer: Observer | None = None) -> Outcome:
+def prelabel(
+    store: Path, config: RunConfig, observer: Observer | None = None, hire: Hire = hire_threads
+) -> Outcome:
     """Detects 2D boxes in every camera of a store with the configured weights.
 
     Raises:
         UsageError: there are neither weights nor imported detections, or a setting does not fit the weights.
         ModelFileError: the weights cannot be used.
     """
-    session = _Session(SequenceStore.open(store), config, observer)
+    session = _Session(SequenceStore.open(store), config, observer, hire)
     with session.driving():
-        _, tasks = plan_detect(session.store, config, session.warnings)
+        _, tasks = plan_detect(session.store, config, session.warnings, session.settle())
         session.execute(tasks)
         return session.outcome()
 
 
-def lift(store: Path, config: RunConfig, observer: Observer | None = None) -> Outcome:
+def lift(
+    store: Path, config: RunConfig, observer: Observer | None = None, hire: Hire = hire_threads
+) -> Outcome:
     """Makes cuboids of the newest 2D detections and the lidar."""
-    session = _Session(SequenceStore.open(store), config, observer)
+    session = _Session(SequenceStore.open(store), config, observer, hire)
     with session.driving():
         _, tasks = plan_lift(session.store, config, latest_run(session.store, "detect"), [], session.warnings)
         session.execute(tasks)
         return session.outcome()
 
 
-def track(store: Path, config: RunConfig, observer: Observer | None = None) -> Outcome:
+def track(
+    store: Path, config: RunConfig, observer: Observer | None = None, hire: Hire = hire_threads
+) -> Outcome:
     """Tracks the newest cuboids and the 2D detections under them, smooths the tracks, writes a label version."""
     check_labels_name(config)
-    session = _Session(SequenceStore.open(store), config, observer)
+    session = _Session(SequenceStore.open(store), config, observer, hire)
     with session.driving():
         lifted = latest_run(session.store, "lift")
         detected = latest_run(session.store, "detect")
@@ -125,7 +133,9 @@ def track(store: Path, config: RunConfig, observer: Observer | None = None) -> O
         return session.outcome()
 
 
-def run(source: Path, config: RunConfig, observer: Observer | None = None) -> Outcome:
+def run(
+    source: Path, config: RunConfig, observer: Observer | None = None, hire: Hire = hire_threads
+) -> Outcome:
     """All stages, from a drive log to a label version; see :func:`ingest`, :func:`prelabel`, :func:`track`."""
     if config.model is None and config.detections2d is None:
         raise UsageError(
@@ -135,10 +145,10 @@ def run(source: Path, config: RunConfig, observer: Observer | None = None) -> Ou
     check_labels_name(config)
     if config.detections2d is None and config.model is not None:
         load_weights(config.model, trust_pickle=config.detect.trust_pickle)  # before a store is made in vain
-    session = _Session.ingesting(source, config, observer)
+    session = _Session.ingesting(source, config, observer, hire)
     with session.driving():
         session.ingest()
-        session.labels, tasks = plan_labels(session.store, config, session.warnings)
+        session.labels, tasks = plan_labels(session.store, config, session.warnings, session.settle())
         session.execute(tasks)
         return session.outcome()
 
@@ -146,22 +156,25 @@ def run(source: Path, config: RunConfig, observer: Observer | None = None) -> Ou
 class _Session:
     """One call's work on one store."""
 
-    def __init__(self, store: SequenceStore, config: RunConfig, observer: Observer | None) -> None:
+    def __init__(
+        self, store: SequenceStore, config: RunConfig, observer: Observer | None, hire: Hire
+    ) -> None:
         self.store = store
         self.labels: str | None = None
         self.warnings: list[str] = []
         self._config = config
         self._observer = observer
+        self._hire = hire
         self._finished: list[Finished] = []
         self._started_s = time.perf_counter()
         self._source: tuple[Path, str] | None = None
         self._set_aside: list[tuple[str, Quarantined]] = []
 
     @classmethod
-    def ingesting(cls, source: Path, config: RunConfig, observer: Observer | None) -> _Session:
+    def ingesting(cls, source: Path, config: RunConfig, observer: Observer | None, hire: Hire) -> _Session:
         """A session on the store of a source, which is created unless it is there and may be resumed."""
         store, drive = open_store(source, config)
-        session = cls(store, config, observer)
+        session = cls(store, config, observer, hire)
         session.warnings.extend(drive.warnings)
         session._source = (source, drive.info.name)
         return session
@@ -197,10 +210,22 @@ class _Session:
             return
         if self._observer:
             self._observer.planned(list(tasks))
-        with ThreadPoolExecutor(self._config.workers, thread_name_prefix="fleetlabel") as executor:
-            on_finished = self._observer.finished if self._observer else None
-            in_flight = self._config.workers
-            self._finished += execute(tasks, executor, in_flight=in_flight, on_finished=on_finished)
+        on_finished = self._observer.finished if self._observer else None
+        with ExitStack() as stack:
+            workers, in_flight = self._hire(self._config, stack)
+            self._finished += execute(tasks, workers, in_flight=in_flight, on_finished=on_finished)
+
+    def settle(self) -> SettledDetector | None:
+        """The detector as those settle it who will run it; None: it is settled here, or there is none."""
+        model = self._config.model
+        if self._hire is hire_threads or model is None or self._config.detections2d is not None:
+            return None
+        with ExitStack() as stack:
+            workers, _ = self._hire(self._config, stack)
+            task = settling(self.store.root / CHOICES, model, self._config.detect)
+            (done,) = execute([task], workers, in_flight=1)
+        settled: SettledDetector = done.result.facts["settled"]
+        return settled
 
     def outcome(self) -> Outcome:
         """What this call did; writes its ledger beside the store if it did anything."""

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from fleetlabel.engine.fleet.estimate import Estimate
 from fleetlabel.engine.fleet.root import Ended
 from fleetlabel.engine.fleet.run import run_fleet
-from fleetlabel.engine.fleet.workplace import Workplace
+from fleetlabel.engine.fleet.workplace import Workplace, find_workers
 from fleetlabel.engine.pipeline import run as pipeline
 from fleetlabel.engine.pipeline.config import Existing, RunConfig, load_config
+from fleetlabel.engine.pipeline.driver import Workers, hire_threads
 from fleetlabel.engine.serving.requests import check_words, text
 from fleetlabel.engine.serving.roots import DataRoots
 from fleetlabel.engine.serving.work import Report, Work
@@ -51,18 +54,24 @@ def pipeline_work(
         roots: what clients may touch.
         uploads: folder of the engine's own, for drives that clients streamed; None: there is no ``upload``.
         workers: tasks at once of one operation; by default one per core.
-        cluster: of ``fleet``: address of a Dask scheduler; None: processes of this machine.
+        cluster: address or scheduler file of a Dask cluster, which sees the roots and ``uploads`` under the same paths;
+            None: threads of this process, and processes of this machine for ``fleet``.
     """
-    own: dict[str, Any] = {"workers": workers}
-    sent = {} if uploads is None else {"upload": _Drive(roots, DataRoots([uploads]), own, pipeline.ingest)}
+    own: dict[str, Any] = {"workers": workers, "fleet.cluster": cluster}
+    hire = hire_threads if cluster is None else _hire_cluster
+    ingest, run = (partial(call, hire=hire) for call in (pipeline.ingest, pipeline.run))
+    prelabel, lift, track = (
+        partial(call, hire=hire) for call in (pipeline.prelabel, pipeline.lift, pipeline.track)
+    )
+    sent = {} if uploads is None else {"upload": _Drive(roots, DataRoots([uploads]), own, ingest)}
     return {
         **sent,
-        "ingest": _Drive(roots, roots, own, pipeline.ingest),
-        "run": _Drive(roots, roots, own, pipeline.run),
-        "prelabel": _Stage(roots, own, pipeline.prelabel),
-        "lift": _Stage(roots, own, pipeline.lift),
-        "track": _Stage(roots, own, pipeline.track),
-        "fleet": _Fleet(roots, own | {"fleet.cluster": cluster}),
+        "ingest": _Drive(roots, roots, own, ingest),
+        "run": _Drive(roots, roots, own, run),
+        "prelabel": _Stage(roots, own, prelabel),
+        "lift": _Stage(roots, own, lift),
+        "track": _Stage(roots, own, track),
+        "fleet": _Fleet(roots, own),
     }
 
 
@@ -183,6 +192,11 @@ class _FleetReport:
 
     def ended(self, ended: Ended) -> None:
         """A sequence is over."""
+
+
+def _hire_cluster(config: RunConfig, stack: ExitStack) -> tuple[Workers, int]:
+    workplace = find_workers(config, None, stack)
+    return workplace.workers, workplace.in_flight
 
 
 def _config(roots: DataRoots, request: Mapping[str, Any], flags: Mapping[str, Any]) -> RunConfig:
