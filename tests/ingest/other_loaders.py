@@ -48,7 +48,39 @@ def nuscenes(root: str, version: str) -> Any:
     return {"points": points, "boxes": boxes, "drawn": drawn}
 
 
-QUESTIONS = {function.__name__: function for function in (nuscenes,)}
+def argoverse2(log: str) -> Any:
+    """Points and cuboids in the city frame, and points in front of each camera with where it has them."""
+    from pathlib import Path
+
+    import numpy as np
+    from av2.geometry.camera.pinhole_camera import PinholeCamera
+    from av2.structures.cuboid import CuboidList
+    from av2.structures.sweep import Sweep
+    from av2.utils.io import read_city_SE3_ego
+
+    folder = Path(log)
+    poses = read_city_SE3_ego(folder)
+    sweeps = {}
+    for path in (folder / "sensors/lidar").iterdir():
+        sweep = Sweep.from_feather(path)
+        sweeps[sweep.timestamp_ns] = {
+            "city": poses[sweep.timestamp_ns].transform_point_cloud(sweep.xyz[::50]).tolist(),
+            "intensity": sweep.intensity[::50].tolist(),
+            "offset_ns": sweep.offset_ns[::50].tolist(),
+        }
+    boxes = []
+    for cuboid in CuboidList.from_feather(folder / "annotations.feather").cuboids:
+        placed = cuboid.transform(poses[cuboid.timestamp_ns])
+        boxes.append([cuboid.category, int(cuboid.timestamp_ns), placed.vertices_m.tolist()])
+    projected = {}
+    ahead = np.array([[20.0, 1.0, 0.5], [8.0, -1.5, 2.0], [50.0, 4.0, 1.0]])
+    for camera in (folder / "sensors/cameras").iterdir():
+        uv, _, _ = PinholeCamera.from_feather(folder, camera.name).project_ego_to_img(ahead)
+        projected[camera.name] = [ahead.tolist(), uv[:, :2].tolist()]
+    return {"sweeps": sweeps, "boxes": boxes, "projected": projected}
+
+
+QUESTIONS = {function.__name__: function for function in (nuscenes, argoverse2)}
 
 
 if __name__ == "__main__":

@@ -190,6 +190,41 @@ NUSCENES: Mapping[str, str] = MappingProxyType(
     }
 )
 
+ARGOVERSE2: Mapping[str, str] = MappingProxyType(
+    {
+        "REGULAR_VEHICLE": "car",
+        "LARGE_VEHICLE": "truck",
+        "TRUCK": "truck",
+        "TRUCK_CAB": "truck",
+        "BOX_TRUCK": "truck",
+        "BUS": "bus",
+        "SCHOOL_BUS": "bus",
+        "ARTICULATED_BUS": "bus",
+        "VEHICULAR_TRAILER": "trailer",
+        "RAILED_VEHICLE": "train",
+        "MOTORCYCLE": "motorcycle",
+        "MOTORCYCLIST": "motorcycle",
+        "BICYCLE": "bicycle",
+        "BICYCLIST": "bicycle",
+        "WHEELED_DEVICE": "bicycle",
+        "WHEELED_RIDER": "bicycle",
+        "PEDESTRIAN": "pedestrian",
+        "OFFICIAL_SIGNALER": "pedestrian",
+        "STROLLER": "pedestrian",
+        "WHEELCHAIR": "pedestrian",
+        "ANIMAL": "animal",
+        "DOG": "animal",
+        "CONSTRUCTION_CONE": "traffic_cone",
+        "CONSTRUCTION_BARREL": "traffic_cone",
+        "BOLLARD": "barrier",
+        "SIGN": "traffic_sign",
+        "STOP_SIGN": "traffic_sign",
+        "MOBILE_PEDESTRIAN_CROSSING_SIGN": "traffic_sign",
+        "MESSAGE_BOARD_TRAILER": "trailer",
+        "TRAFFIC_LIGHT_TRAILER": "trailer",
+    }
+)
+
 VOCABULARIES: Mapping[str, Mapping[str, str]] = MappingProxyType(
     {
         "fleetlabel": {name: name for name in CLASSES},
@@ -197,6 +232,7 @@ VOCABULARIES: Mapping[str, Mapping[str, str]] = MappingProxyType(
         "kitti": KITTI,
         "pandaset": PANDASET,
         "nuscenes": NUSCENES,
+        "argoverse2": ARGOVERSE2,
     }
 )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from fleetlabel.engine.ingest.argoverse2 import Argoverse2
 from fleetlabel.engine.ingest.fetching import local_copy
 from fleetlabel.engine.ingest.kitti_tracking import KittiTracking
 from fleetlabel.engine.ingest.nuscenes import NuScenes
@@ -14,7 +15,7 @@ from fleetlabel.model.errors import SourceError, UsageError
 from fleetlabel.store.groups import read_group
 from fleetlabel.store.object_path import ObjectPath, place_of
 
-FORMATS: tuple[SourceFormat, ...] = (RigFolder(), PandaSet(), NuScenes(), KittiTracking())
+FORMATS: tuple[SourceFormat, ...] = (RigFolder(), PandaSet(), NuScenes(), Argoverse2(), KittiTracking())
 
 
 def recognise(path: Path) -> SourceFormat:

@@ -1,0 +1,135 @@
+"""Feather and Parquet files of foreign logs: of declared sizes that are bounded before anything is unpacked.
+
+Needs the extra ``fleetlabel[parquet]`` (polars). Its readers raise, and sometimes panic, on damaged files: both end as a
+:class:`SourceError` that names the file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fleetlabel.engine.ingest.files import MAX_FILE_BYTES
+from fleetlabel.geometry.arrays import F64, I64, AnyArray
+from fleetlabel.model.errors import SourceError
+
+if TYPE_CHECKING:
+    import polars as pl
+
+# Rows that a table of a drive may have: an hour of points would not be in one file.
+MAX_ROWS = 1 << 23
+
+
+def polars_for(path: Path) -> Any:
+    """The library.
+
+    Raises:
+        SourceError: it is not installed.
+    """
+    try:
+        import polars
+    except ImportError as error:
+        raise SourceError(
+            f"{path} needs polars; install it with `pip install 'fleetlabel[parquet]'`"
+        ) from error
+    return polars
+
+
+def read_feather(path: Path, columns: Sequence[str]) -> pl.DataFrame:
+    """Columns of a Feather (Arrow IPC) file.
+
+    Raises:
+        SourceError: it is missing, empty, damaged, too large, or lacks a column.
+    """
+    library = polars_for(path)
+    _small_enough(path)
+    try:
+        lacking = [name for name in columns if name not in library.read_ipc_schema(path)]
+        if not lacking:
+            rows = library.scan_ipc(path).select(library.len()).collect().item()
+            _few_enough(path, rows)
+            table: pl.DataFrame = library.read_ipc(path, columns=list(columns))
+            return table
+    except SourceError:
+        raise
+    except (library.exceptions.PolarsError, OSError, ValueError, TypeError) as error:
+        raise _damaged(path, error) from error
+    except BaseException as error:  # a panic in the library is no Exception
+        if not isinstance(error, library.exceptions.PanicException):
+            raise
+        raise _damaged(path, error) from error
+    raise SourceError(f"{path} has no columns {', '.join(lacking)}; restore it from the original log")
+
+
+def floats(table: pl.DataFrame, columns: Sequence[str], path: Path) -> F64:
+    """Columns of numbers as (N, columns) float64, NaN where there is none.
+
+    Raises:
+        SourceError: a column holds something else.
+    """
+    found = []
+    for name in columns:
+        if not table[name].dtype.is_numeric():
+            raise SourceError(
+                f"{path}: column {name} holds {table[name].dtype}, not numbers; restore it from the original log"
+            )
+        found.append(np.asarray(table[name].to_numpy(), dtype=np.float64))
+    return np.stack(found, axis=1)
+
+
+def whole_numbers(table: pl.DataFrame, column: str, path: Path) -> I64:
+    """A column (N,) of int64.
+
+    Raises:
+        SourceError: it holds something else, or has gaps.
+    """
+    series = table[column]
+    if not series.dtype.is_integer() or series.null_count():
+        raise SourceError(
+            f"{path}: column {column} holds {series.dtype} with {series.null_count()} gaps, expected whole numbers; "
+            "restore it from the original log"
+        )
+    values: AnyArray = series.to_numpy()
+    if values.dtype == np.uint64 and len(values) and int(values.max()) >= 1 << 63:
+        raise SourceError(f"{path}: column {column} has {values.max()}, which is no time; restore the file")
+    return values.astype(np.int64)
+
+
+def texts(table: pl.DataFrame, column: str, path: Path) -> list[str]:
+    """A column of text; gaps are empty.
+
+    Raises:
+        SourceError: it holds something else.
+    """
+    try:
+        return [value or "" for value in table[column].cast(str).to_list()]
+    except Exception as error:
+        raise SourceError(f"{path}: column {column} holds {table[column].dtype}, not text") from error
+
+
+def _small_enough(path: Path) -> None:
+    try:
+        size = path.stat().st_size
+    except FileNotFoundError as error:
+        raise SourceError(f"{path} is missing; restore it from the original log") from error
+    if not size:
+        raise SourceError(f"{path} is empty (0 bytes); restore it from the original log")
+    if size > MAX_FILE_BYTES:
+        raise SourceError(
+            f"{path} has {size >> 20} MiB, more than the {MAX_FILE_BYTES >> 20} that a table of a drive has"
+        )
+
+
+def _few_enough(path: Path, rows: int) -> None:
+    if rows > MAX_ROWS:
+        raise SourceError(
+            f"{path} says that it has {rows} rows, more than any table of a drive; it was refused"
+        )
+
+
+def _damaged(path: Path, error: BaseException) -> SourceError:
+    said = (str(error).splitlines() or [type(error).__name__])[0][:200]
+    return SourceError(f"{path} is damaged or cut off ({said}); restore it from the original log")
