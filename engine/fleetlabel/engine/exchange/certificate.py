@@ -58,7 +58,8 @@ def certify(labels: Labels, found: Survey, format: LabelFormat, out: Path) -> di
         for of, rows in found.rows.items()
         if format.carries.columns(Boxes3D if of == CUBOIDS else Boxes2D)
     }
-    reading = Reading(labels.drive)
+    # Files of one camera need not say which.
+    reading = Reading(labels.drive, labels.cameras[0] if len(labels.cameras) == 1 else None)
     for block in format.read(out, reading):
         of = CUBOIDS if block.camera is None else block.camera
         tally, boxes = tallies.get(of), block.boxes

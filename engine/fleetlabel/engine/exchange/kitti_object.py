@@ -24,7 +24,7 @@ from fleetlabel.engine.exchange.kitti_text import (
 )
 from fleetlabel.engine.exchange.labels import Labels
 from fleetlabel.engine.exchange.rows import camera_in, frame_in
-from fleetlabel.engine.exchange.writing import new_text, refuse_existing
+from fleetlabel.engine.exchange.writing import new_folder, new_text
 from fleetlabel.model.errors import SourceError
 
 
@@ -41,7 +41,7 @@ class KittiObjectLabels(WritableFormat):
         found = []
         for camera in labels.cameras:
             folder, left_out = out / labels.drive.file_name / camera, Counter[str]()
-            refuse_existing(folder)
+            new_folder(folder / "label_2")
             calib, n_rows = format_calib(labels.drive, camera), 0
             for rows in row_blocks(labels, camera, left_out):
                 n_rows += len(rows)
@@ -57,8 +57,11 @@ class KittiObjectLabels(WritableFormat):
 
     def read(self, path: Path, reading: Reading) -> Iterator[Block]:
         """See the base class."""
-        for folder in self._folders(path, reading):
-            files = label_files(folder, "*.txt", "KITTI object labels")
+        own = sorted((path / reading.drive.file_name).glob("*/label_2"))
+        for folder in own or self._folders(path):
+            files = (
+                sorted(folder.glob("*.txt")) if own else label_files(folder, "*.txt", "KITTI object labels")
+            )
             parser = KittiParser(reading, camera_in(f"{folder.parent.name}/", reading))
             for file in files:
                 frame = frame_in(file.name)
@@ -70,12 +73,6 @@ class KittiObjectLabels(WritableFormat):
                     yield from parser.blocks()
             yield from parser.blocks()
 
-    def _folders(self, path: Path, reading: Reading) -> list[Path]:
-        found = [path / reading.drive.file_name, path]
-        for root in found:
-            folders = [
-                folder for folder in [*root.glob("label_2"), *root.glob("*/label_2")] if folder.is_dir()
-            ]
-            if folders:
-                return sorted(folders)
-        return [path]
+    def _folders(self, path: Path) -> list[Path]:
+        found = [folder for folder in [*path.glob("label_2"), *path.glob("*/label_2")] if folder.is_dir()]
+        return sorted(found) or [path]

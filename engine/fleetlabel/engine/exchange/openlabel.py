@@ -127,15 +127,36 @@ class _Index:
                 }
             uid = str(self.track[low])
             yield uid, _object(uid, labels.class_names[self.class_id[low]], self.frame[low:high], pointers)
-        anonymous = 0
-        for _, cuboids, pictures in labels.blocks():
-            for kind, boxes in enumerate([cuboids, *pictures.values()]):
-                for row in np.flatnonzero(boxes.track_id < 0).tolist():
-                    anonymous += 1
-                    frame = boxes.frame[row : row + 1]
-                    pointer = {"type": "bbox" if kind else "cuboid", "frame_intervals": _intervals(frame)}
-                    name = boxes.class_names[boxes.class_id[row]]
-                    yield str(-anonymous), _object(str(-anonymous), name, frame, {names[kind]: pointer})
+        for _, kinds, uids in _numbered(labels):
+            rows = [
+                (uid, kind, row)
+                for kind, of_kind in enumerate(uids)
+                for row, uid in enumerate(of_kind.tolist())
+            ]
+            for uid, kind, row in sorted((entry for entry in rows if entry[0] < 0), reverse=True):
+                boxes = kinds[kind]
+                frame = boxes.frame[row : row + 1]
+                pointer = {"type": "bbox" if kind else "cuboid", "frame_intervals": _intervals(frame)}
+                name = boxes.class_names[boxes.class_id[row]]
+                yield str(uid), _object(str(uid), name, frame, {names[kind]: pointer})
+
+
+def _numbered(labels: Labels) -> Iterator[tuple[range, list[Boxes], list[AnyArray]]]:
+    """Frames, their cuboids and boxes by camera, and the number of the object that each of these is (N,).
+
+    Boxes without identity are numbered -1, -2, ... by frame, wherever blocks are cut.
+    """
+    n_anonymous = 0
+    for frames, cuboids, pictures in labels.blocks():
+        kinds: list[Boxes] = [cuboids, *pictures.values()]
+        track, frame = (
+            np.concatenate([getattr(boxes, name) for boxes in kinds]) for name in ("track_id", "frame")
+        )
+        anonymous = np.flatnonzero(track < 0)
+        anonymous = anonymous[np.argsort(frame[anonymous], kind="stable")]
+        track[anonymous] = -1 - n_anonymous - np.arange(len(anonymous))
+        n_anonymous += len(anonymous)
+        yield frames, kinds, np.split(track, np.cumsum([len(boxes) for boxes in kinds])[:-1])
 
 
 def _object(uid: str, kind: str, frames: AnyArray, pointers: dict[str, Any]) -> dict[str, Any]:
@@ -159,20 +180,16 @@ def _intervals(frames: AnyArray) -> list[dict[str, int]]:
 
 
 def _write_frames(file: TextIO, labels: Labels, index: _Index) -> None:
-    types, anonymous, separator = index.type_of(), 0, "{"
-    for frames, cuboids, pictures in labels.blocks():
+    types, separator = index.type_of(), "{"
+    for frames, kinds, uids in _numbered(labels):
         found: dict[int, dict[str, dict[str, Any]]] = {frame: {} for frame in frames}
-        for boxes, camera in ((cuboids, None), *((boxes, camera) for camera, boxes in pictures.items())):
-            for frame, track, class_id, data in _data(boxes, camera):
-                uid = track
-                if track < 0:
-                    anonymous += 1
-                    uid = -anonymous
-                elif types[track] != class_id:
+        for boxes, camera, numbers in zip(kinds, (None, *labels.labelled_cameras), uids, strict=True):
+            for uid, (frame, class_id, data) in zip(numbers.tolist(), _data(boxes, camera), strict=True):
+                if uid >= 0 and types[uid] != class_id:
                     said = data["attributes"].setdefault("text", [])
                     said.append({"name": "class", "val": boxes.class_names[class_id]})
-                kinds = found[frame].setdefault(str(uid), {"object_data": {}})["object_data"]
-                kinds.setdefault("bbox" if camera else "cuboid", []).append(data)
+                of_object = found[frame].setdefault(str(uid), {"object_data": {}})["object_data"]
+                of_object.setdefault("bbox" if camera else "cuboid", []).append(data)
         times_ns = labels.drive.info.frame_timestamp_ns[frames.start : frames.stop]
         poses = labels.drive.info.trajectory.poses_at(times_ns).tolist()
         for frame, pose in zip(frames, poses, strict=True):
@@ -185,8 +202,8 @@ def _write_frames(file: TextIO, labels: Labels, index: _Index) -> None:
     file.write("}")
 
 
-def _data(boxes: Boxes, camera: str | None) -> Iterator[tuple[int, int, int, dict[str, Any]]]:
-    """Frame, track, class and OpenLABEL's value of each box."""
+def _data(boxes: Boxes, camera: str | None) -> Iterator[tuple[int, int, dict[str, Any]]]:
+    """Frame, class and OpenLABEL's value of each box."""
     vectors: dict[str, tuple[list[bool], list[Any]]] = {}
     if isinstance(boxes, Boxes2D):
         values = _centered(boxes.xyxy_px)
@@ -204,29 +221,19 @@ def _data(boxes: Boxes, camera: str | None) -> Iterator[tuple[int, int, int, dic
         name, system = "cuboid", WORLD
     columns: tuple[Iterable[Any], ...] = (
         boxes.frame.tolist(),
-        boxes.track_id.tolist(),
         boxes.class_id.tolist(),
         values.tolist(),
         boxes.score.tolist(),
         boxes.ignore.tolist(),
         attribute_rows(boxes),
     )
-    for row, (frame, track, class_id, value, score, ignore, said) in enumerate(zip(*columns, strict=True)):
+    for row, (frame, class_id, value, score, ignore, said) in enumerate(zip(*columns, strict=True)):
         said["score"] = score
         if ignore:
             said["ignore"] = True
         said.update({key: column[row] for key, (known, column) in vectors.items() if known[row]})
-        yield (
-            frame,
-            track,
-            class_id,
-            {
-                "name": name,
-                "val": value,
-                "coordinate_system": system,
-                "attributes": _typed(said),
-            },
-        )
+        place = {"name": name, "val": value, "coordinate_system": system}
+        yield frame, class_id, {**place, "attributes": _typed(said)}
 
 
 def _typed(said: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:

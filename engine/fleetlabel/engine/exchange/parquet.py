@@ -17,7 +17,7 @@ from fleetlabel.engine.exchange.contract import BLOCK_ROWS, Block, Carries, Read
 from fleetlabel.engine.exchange.files import label_files
 from fleetlabel.engine.exchange.labels import Labels, is_keyframe
 from fleetlabel.engine.exchange.rows import block, camera_named, checked, frame_column
-from fleetlabel.engine.exchange.writing import new_bytes, refuse_existing
+from fleetlabel.engine.exchange.writing import new_bytes, new_folder
 from fleetlabel.geometry.arrays import AnyArray
 from fleetlabel.model.boxes import Boxes, Boxes2D, Boxes3D, Source
 from fleetlabel.model.errors import SourceError, UsageError
@@ -64,7 +64,7 @@ class ParquetLabels(WritableFormat):
     def write(self, labels: Labels, out: Path) -> list[str]:
         """See the base class."""
         root = out / labels.drive.file_name
-        refuse_existing(root)
+        new_folder(root)
         counts = {"cuboids": 0, "pictures": 0}
         for frames, cuboids, pictures in labels.blocks():
             for kind, found in (("cuboids", {None: cuboids}), ("pictures", dict(pictures))):
@@ -79,7 +79,9 @@ class ParquetLabels(WritableFormat):
         """See the base class."""
         own = path / reading.drive.file_name
         pattern = "**/*.parquet"
-        for file in label_files(own if own.is_dir() else path, pattern, "Parquet tables"):
+        for file in (
+            sorted(own.glob(pattern)) if own.is_dir() else label_files(path, pattern, "Parquet tables")
+        ):
             for table in _tables(file):
                 yield from _blocks(table, file, reading)
 

@@ -56,6 +56,22 @@ def refuse_existing(path: Path) -> None:
         raise StoreExistsError(f"{path} already exists; remove it or choose another --out")
 
 
+def new_folder(path: Path) -> None:
+    """Makes a folder for files that may turn out to be none.
+
+    Raises:
+        StoreExistsError: it is there already.
+        StoreWriteError: the file system refused.
+    """
+    refuse_existing(path)
+    try:
+        path.mkdir(parents=True)
+    except OSError as error:
+        raise StoreWriteError(
+            f"cannot make {path}: {error.strerror or error}; choose another --out"
+        ) from error
+
+
 def write_json_array(file: TextIO, items: Iterable[Any]) -> int:
     """A JSON array, one item a line; returns how many there were."""
     count = 0

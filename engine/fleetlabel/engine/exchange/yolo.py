@@ -18,7 +18,7 @@ from fleetlabel.engine.exchange.contract import Block, Carries, Reading, Writabl
 from fleetlabel.engine.exchange.files import label_files, lines
 from fleetlabel.engine.exchange.labels import Labels
 from fleetlabel.engine.exchange.rows import Rows, camera_in, frame_in
-from fleetlabel.engine.exchange.writing import new_text, refuse_existing
+from fleetlabel.engine.exchange.writing import new_folder, new_text
 from fleetlabel.engine.ingest.files import numbers, read_text
 from fleetlabel.geometry.arrays import AnyArray
 from fleetlabel.model.boxes import Boxes2D, Source
@@ -44,7 +44,7 @@ class YoloLabels(WritableFormat):
     def write(self, labels: Labels, out: Path) -> list[str]:
         """See the base class."""
         root = out / "labels" / labels.drive.file_name
-        refuse_existing(root)
+        new_folder(root)
         _write_data(out / _DATA, labels)
         found = []
         for camera in labels.cameras:
@@ -57,10 +57,14 @@ class YoloLabels(WritableFormat):
     def read(self, path: Path, reading: Reading) -> Iterator[Block]:
         """See the base class."""
         names = _names(path)
-        folder = path / "labels" / reading.drive.file_name
-        folder = next((each for each in (folder, path / "labels") if each.is_dir()), path)
+        own, pattern = path / "labels" / reading.drive.file_name, "**/*.txt"
+        files = (
+            sorted(own.glob(pattern))
+            if own.is_dir()
+            else label_files(path / "labels", pattern, "YOLO labels")
+        )
         rows = Rows(Boxes2D, path, reading, ("xyxy_px", "score", "source", "track_id"), unit="in")
-        for file in label_files(folder, "**/*.txt", "YOLO labels"):
+        for file in files:
             frame, camera = frame_in(file.name), camera_in(file.relative_to(path.parent).as_posix(), reading)
             if frame is None:
                 raise SourceError(f"{file} is not named after a frame, like 000012.txt; move it away")
