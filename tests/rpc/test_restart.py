@@ -117,6 +117,19 @@ def test_a_sigterm_lets_calls_and_tasks_end_and_the_next_engine_goes_on(
         assert 0 < resumed.frames_total < 48
 
 
+def test_a_task_that_does_not_end_keeps_no_engine_from_stopping(long_root: Path, tmp_path: Path) -> None:
+    with serve_process(tmp_path, long_root, "--grace", "0") as engine:
+        token = new_token(tmp_path, "ann", "admin")
+        with engine.api(token) as api:
+            api.done(api.ingest("drive", "third.zarr"))
+            operation = prelabel(api, "third.zarr")
+            until_half_done(api, operation)
+        engine.process.send_signal(signal.SIGTERM)
+        assert engine.process.wait(60) == 0
+    with serve_process(tmp_path, long_root) as engine, engine.api(token) as api:
+        assert api.done(operation).pipeline.n_frames == 24
+
+
 def _metrics(engine: Process) -> bytes:
     with urllib.request.urlopen(
         f"http://127.0.0.1:{engine.said['metrics_port']}/metrics", timeout=10

@@ -73,7 +73,7 @@ class ServedEngine:
 
     def __enter__(self) -> ServedEngine:
         try:
-            self._stack.enter_context(self.operations)
+            self.operations.__enter__()
         except BaseException:
             self._stack.close()
             raise
@@ -84,7 +84,16 @@ class ServedEngine:
     ) -> None:
         self._threads.shutdown(wait=False, cancel_futures=True)
         self._quick_threads.shutdown(wait=False, cancel_futures=True)
-        self._stack.close()
+        if self.stop_operations(0.0):
+            self._stack.close()
+
+    def stop_operations(self, timeout_s: float) -> bool:
+        """Starts no more tasks and lets running ones end; blocks.
+
+        Returns:
+            False if one did not end in time. Then threads are at work that only the end of the process ends.
+        """
+        return self.operations.close(timeout_s)
 
     async def in_thread(self, function: Callable[[], T]) -> T:
         """What a function that takes time returns, from a thread of the pool; the event loop goes on meanwhile."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import signal
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from fleetlabel.engine.rpc.access import Access
 from fleetlabel.engine.rpc.engine import ServedEngine
 from fleetlabel.engine.rpc.export_service import add_export_service
 from fleetlabel.engine.rpc.frame_service import add_frame_service
+from fleetlabel.engine.rpc.freed_memory import keep_freed_memory
 from fleetlabel.engine.rpc.label_service import add_label_service
 from fleetlabel.engine.rpc.logs import told
 from fleetlabel.engine.rpc.metrics import Metrics
@@ -71,9 +73,11 @@ class EngineServer:
     Attributes:
         engine: what is served.
         addresses: where; once the context is entered.
+        ended: once it is left: whether all tasks have ended.
     """
 
     addresses: Addresses
+    ended: bool
 
     def __init__(self, engine: ServedEngine) -> None:
         self.engine = engine
@@ -116,9 +120,9 @@ class EngineServer:
         self._tidying.cancel()
         await self._health.enter_graceful_shutdown()
         self.engine.stopping.set()
-        closing = asyncio.to_thread(self.engine.operations.close, grace_s)
-        _, ended = await asyncio.gather(self._server.stop(grace_s), closing)
-        if not ended:
+        closing = asyncio.to_thread(self.engine.stop_operations, grace_s)
+        _, self.ended = await asyncio.gather(self._server.stop(grace_s), closing)
+        if not self.ended:
             _log.warning("a task did not end within %g s; the next engine does it again", grace_s)
         if self._metrics_server is not None:
             self._metrics_server.shutdown()
@@ -166,6 +170,7 @@ async def serve(settings: ServeSettings, on_start: Callable[[Addresses], None]) 
     Raises:
         UsageError, CatalogError: it cannot be begun.
     """
+    keep_freed_memory()
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -177,12 +182,13 @@ async def serve(settings: ServeSettings, on_start: Callable[[Addresses], None]) 
             await stop.wait()
             _log.info("stopping: calls and tasks that are going on may end")
     _log.info("stopped")
+    if not server.ended:  # Python would wait for its threads
+        logging.shutdown()
+        os._exit(0)
 
 
 def _on_signal(stop: asyncio.Event) -> None:
     if stop.is_set():
-        import os
-
         os._exit(130)
     stop.set()
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import shutil
 import time
@@ -12,7 +11,6 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from fleetlabel.engine.exchange import StoredLabels, export_labels, writable_format
-from fleetlabel.engine.exchange.exporting import REPORT
 from fleetlabel.engine.serving.requests import check_words, text
 from fleetlabel.engine.serving.roots import DataRoots
 from fleetlabel.engine.serving.work import Report
@@ -63,9 +61,6 @@ class Exports:
         (folder / _PLACE).write_text(str(store.root))
         labels, out = _ToldLabels(store, version, report), folder / _FILES
         told = export_labels(labels, writable_format(text(request, "format")), out, version).report
-        # Where the engine keeps the files is nobody's business.
-        here, written = f"{out}/", out / REPORT
-        written.write_text(written.read_text().replace(json.dumps(here)[1:-1], ""))
         lost = [
             f"{loss['column']} of {loss['boxes']:,} boxes ({loss['of']}): {loss['how']}"
             for loss in told["lost"]
@@ -73,7 +68,7 @@ class Exports:
         return {
             "version": version,
             "files": list(_listed(out)),
-            "notes": [*(note.replace(here, "") for note in told["notes"]), *lost],
+            "notes": [*told["notes"], *lost],
         }
 
     def open_file(self, operation_id: str, path: str) -> BinaryIO:
