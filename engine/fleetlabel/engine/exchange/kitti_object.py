@@ -45,8 +45,10 @@ class KittiObjectLabels(WritableFormat):
             calib, n_rows = format_calib(labels.drive, camera), 0
             for rows in row_blocks(labels, camera, left_out):
                 n_rows += len(rows)
-                for frame in np.unique(rows.frame).tolist():
-                    mine = rows.take(rows.frame == frame)
+                frames = np.unique(rows.frame)
+                ptr = np.searchsorted(rows.frame, [*frames, labels.n_frames]).tolist()
+                for frame, low, high in zip(frames.tolist(), ptr, ptr[1:], strict=False):
+                    mine = rows.take(slice(low, high))
                     cut = np.where(np.isfinite(mine.truncation), mine.truncation, -1.0)
                     with new_text(folder / "label_2" / f"{frame:06d}.txt") as file:
                         file.write(formatted(mine, [""] * len(mine), cut, labels.scored))

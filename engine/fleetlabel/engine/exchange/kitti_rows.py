@@ -90,8 +90,8 @@ class KittiRows:
         graded = np.searchsorted(_TRUNCATION_GRADES, value, side="right")
         return np.where(value == np.round(value), value, graded).astype(np.int64)
 
-    def take(self, rows: AnyArray) -> Self:
-        """The rows at some row numbers or of a mask."""
+    def take(self, rows: AnyArray | slice) -> Self:
+        """The rows at some row numbers, of a mask or of a slice."""
         columns: dict[str, Any] = {
             f.name: getattr(self, f.name)[rows]
             for f in fields(self)

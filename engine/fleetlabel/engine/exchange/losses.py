@@ -52,8 +52,9 @@ def losses(found: Survey, carries: Carries) -> list[dict[str, Any]]:
     for of, said in found.said.items():
         kind = Boxes3D if of == CUBOIDS else Boxes2D
         columns: Mapping[str, str] = carries.columns(kind)
-        if not columns:
+        if not columns and found.count(of):
             told.append({"of": of, "column": "all", "boxes": found.count(of), "how": "lost"})
+        if not columns:
             continue
         columns = {**columns, **({_KEYFRAME: ""} if carries.keyframes else {})}
         for name, count in said.items():
