@@ -33,7 +33,7 @@ def main() -> None:
         return
     path = HERE / "README.md"
     before, rest = path.read_text().split(BEGIN)
-    path.write_text(before + BEGIN + table + END + rest.split(END)[1])
+    path.write_text(before + BEGIN + table + END + rest.split(END, 1)[1])
 
 
 def goals() -> list[tuple[str, float, str, float, float]]:
