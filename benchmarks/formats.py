@@ -1,6 +1,6 @@
 """How fast label versions are exported, read in again, and how much memory that takes, by number of boxes.
 
-    python benchmarks/formats.py [--boxes 250000 1000000] [--only FORMAT] [--json FILE]
+    python benchmarks/formats.py [--boxes 100000 1000000] [--only FORMAT] [--json FILE]
 
 Half of the boxes are cuboids, half are in the pictures of one camera; formats that have one kind are given that many of
 it. Each export is a process of its own, whose peak resident memory the operating system reports; what the process
@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
 import subprocess
 import sys
 import tempfile
@@ -116,8 +115,9 @@ def summary(report: dict[str, Any]) -> dict[str, Any]:
 
 
 def peak_mib() -> float:
-    """Peak resident memory of this process."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    """Peak resident memory of this process; what getrusage says begins with that of the process that started it."""
+    status = Path("/proc/self/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0]) / 1024
 
 
 def in_a_process(*arguments: str) -> dict[str, Any]:
@@ -131,7 +131,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--boxes", type=int, nargs="+", default=[250_000, 1_000_000])
+    parser.add_argument("--boxes", type=int, nargs="+", default=[100_000, 1_000_000])
     parser.add_argument("--only", default="", help="formats whose name contains this")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--one", nargs=3, metavar=("FORMAT", "STORE", "OUT"), help=argparse.SUPPRESS)
