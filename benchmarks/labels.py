@@ -1,4 +1,4 @@
-"""How long people wait for labels: one edit saved on a drive of 200 frames, and a set of 20 million boxes.
+"""How long people wait for labels: a track solved, an edit saved on a drive of 200 frames, a set of 20 million boxes.
 
     python benchmarks/labels.py [--large] [--frames N] [--json FILE] [--folder DIR]
 
@@ -24,6 +24,7 @@ from fleetlabel.labels import Labels, Queue, save_version
 from fleetlabel.labels import edits as e
 from fleetlabel.model.boxes import Boxes3D, Source
 from fleetlabel.store import SequenceInfo, SequenceStore
+from fleetlabel.trackers import Detections2D, Detections3D, solve_track_2d, solve_track_3d
 
 TRACKS_PER_FRAME = 200
 FRAMES_PER_TRACK = 200
@@ -115,6 +116,30 @@ def queue_after_edit(labels: Labels, track: int) -> float:
     return statistics.median(waits)
 
 
+def solver_alone(n_frames: int = FRAMES_PER_TRACK) -> dict[str, float]:
+    """Milliseconds of processor time for one track with three keyframes, without reading or projecting anything."""
+    rng = np.random.default_rng(0)
+    times, frame = np.arange(n_frames, dtype=np.int64) * 100_000_000, np.arange(n_frames, dtype=np.int32)
+    kind, score = np.zeros(n_frames, np.int16), rng.uniform(0.6, 0.99, n_frames)
+    keys = np.array([n_frames // 10, n_frames // 2, n_frames - 5])
+    pose = np.zeros((n_frames, 4))
+    pose[:, 0] = 0.8 * frame
+    center = pose[:, :3] + rng.normal(scale=0.1, size=(n_frames, 3))
+    size = np.tile([4.0, 1.8, 1.5], (n_frames, 1))
+    solid = Detections3D(frame, center, size, rng.normal(scale=0.02, size=n_frames), score, kind)
+    edges = np.array([100, 100, 160, 140]) + np.cumsum(rng.normal(scale=0.5, size=(n_frames, 4)), axis=0)
+    flat = Detections2D(frame, edges, score, kind)
+    work: dict[str, Callable[[], Any]] = {
+        "solve_3d_cpu_ms": lambda: solve_track_3d(times, solid, keys, pose[keys]),
+        "solve_2d_cpu_ms": lambda: solve_track_2d(times, flat, keys, edges[keys], picture_px=(1242, 375)),
+    }
+    found = {}
+    for name, solve in work.items():
+        solve()  # compiles, or loads what is compiled
+        found[name] = round(statistics.median(on_processor(solve)[0] for _ in range(20)), 2)
+    return found
+
+
 def on_processor(work: Callable[[], Any]) -> tuple[float, Any]:
     """Milliseconds of processor time, and what came of it."""
     began = time.process_time()
@@ -134,7 +159,9 @@ def main() -> None:
     sizes = {"drive_200_frames": (200, 30), "200_frames_200_tracks": (200, TRACKS_PER_FRAME)}
     if arguments.large:
         sizes[f"{arguments.frames}_frames_200_tracks"] = (arguments.frames, TRACKS_PER_FRAME)
-    report: dict[str, dict[str, float]] = {}
+    report: dict[str, dict[str, float]] = {"track_200_frames": solver_alone()}
+    for what, value in report["track_200_frames"].items():
+        print(f"{'track_200_frames':26} {what:26} {value:10.2f}")
     for name, (n_frames, tracks) in sizes.items():
         with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
             make_ms, store = timed(lambda: make_store(Path(folder) / "a.zarr", n_frames, tracks))  # noqa: B023
