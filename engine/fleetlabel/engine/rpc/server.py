@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import signal
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,6 +46,7 @@ SERVICES: tuple[Adder, ...] = (
 
 _MIB = 1 << 20
 _TIDY_EVERY_S = 60.0
+_SAME_SIGNAL_S = 1.0
 _log = logging.getLogger(__name__)
 
 
@@ -172,9 +174,9 @@ async def serve(settings: ServeSettings, on_start: Callable[[Addresses], None]) 
     """
     keep_freed_memory()
     loop = asyncio.get_running_loop()
-    stop = asyncio.Event()
+    stop = _Stop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, _on_signal, stop)
+        loop.add_signal_handler(number, stop.on_signal)
     with ServedEngine(settings) as engine:
         async with EngineServer(engine) as server:
             on_start(server.addresses)
@@ -187,10 +189,19 @@ async def serve(settings: ServeSettings, on_start: Callable[[Addresses], None]) 
         os._exit(0)
 
 
-def _on_signal(stop: asyncio.Event) -> None:
-    if stop.is_set():
-        os._exit(130)
-    stop.set()
+class _Stop(asyncio.Event):
+    """Set by the first signal; a later one ends the process. Some send one to a process and to its group at once."""
+
+    _since_s = 0.0
+
+    def on_signal(self) -> None:
+        """A signal came."""
+        now_s = time.monotonic()
+        if not self.is_set():
+            self._since_s = now_s
+            self.set()
+        elif now_s - self._since_s > _SAME_SIGNAL_S:
+            os._exit(130)
 
 
 def _options(settings: ServeSettings) -> list[tuple[str, int]]:
