@@ -1,7 +1,7 @@
 """Feather and Parquet files of foreign logs: of declared sizes that are bounded before anything is unpacked.
 
-Needs the extra ``fleetlabel[parquet]`` (polars). Its readers raise, and sometimes panic, on damaged files: both end as a
-:class:`SourceError` that names the file.
+Needs the extra ``fleetlabel[parquet]`` (polars). Its readers raise, and sometimes panic, on damaged files: both end as
+a :class:`SourceError` that names the file.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ from pathlib import Path
 from fleetlabel.engine.ingest.argoverse2 import Argoverse2
 from fleetlabel.engine.ingest.fetching import local_copy
 from fleetlabel.engine.ingest.kitti_tracking import KittiTracking
+from fleetlabel.engine.ingest.mcap_log import McapLog
 from fleetlabel.engine.ingest.nuscenes import NuScenes
 from fleetlabel.engine.ingest.pandaset import PandaSet
 from fleetlabel.engine.ingest.rig import RigFolder
@@ -15,7 +16,14 @@ from fleetlabel.model.errors import SourceError, UsageError
 from fleetlabel.store.groups import read_group
 from fleetlabel.store.object_path import ObjectPath, place_of
 
-FORMATS: tuple[SourceFormat, ...] = (RigFolder(), PandaSet(), NuScenes(), Argoverse2(), KittiTracking())
+FORMATS: tuple[SourceFormat, ...] = (
+    RigFolder(),
+    PandaSet(),
+    NuScenes(),
+    Argoverse2(),
+    McapLog(),
+    KittiTracking(),
+)
 
 
 def recognise(path: Path) -> SourceFormat:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -38,20 +38,37 @@ def camera_part(
         paths: the picture of each frame, None where the log has none.
         size_px: width and height that the calibration is for.
     """
+
+    def read(frame: int) -> tuple[bytes, str | None] | None:
+        path = paths[frame - start]
+        return None if path is None else _read(path, size_px)
+
+    return picture_part(read, start, start + len(paths), times)
+
+
+def picture_part(
+    read: Callable[[int], tuple[bytes, str | None] | None], start: int, stop: int, times: Timeline
+) -> tuple[Part, list[Quarantined]]:
+    """The part of frames ``start:stop`` of a camera.
+
+    Args:
+        read: gives a frame's picture and what is wrong with it, None where the log has none.
+    """
     pictures: list[bytes] = []
-    status = np.full(len(paths), SampleStatus.MISSING, dtype=np.uint8)
+    status = np.full(stop - start, SampleStatus.MISSING, dtype=np.uint8)
     quarantined: list[Quarantined] = []
-    for row, path in enumerate(paths):
-        if path is None:
+    for row, frame in enumerate(range(start, stop)):
+        found = read(frame)
+        if found is None:
             pictures.append(b"")
             continue
-        data, problem = _read(path, size_px)
-        problem = problem or times.faults.get(start + row)
+        data, problem = found
+        problem = problem or times.faults.get(frame)
         pictures.append(data)
         status[row] = SampleStatus.QUARANTINED if problem else SampleStatus.OK
         if problem:
-            quarantined.append(Quarantined(start + row, problem))
-    timestamps = times.timestamp_ns[start : start + len(paths)]
+            quarantined.append(Quarantined(frame, problem))
+    timestamps = times.timestamp_ns[start:stop]
     flat: U8 = np.frombuffer(b"".join(pictures), dtype=np.uint8)
     counts = np.array([len(data) for data in pictures], dtype=np.int64)
     return Part({"timestamp_ns": timestamps, "status": status}, counts, {"jpeg": flat}), quarantined
