@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from client.flaky import flaky_line
 from fleetlabel.client import Engine, RemoteFrames, RequestError
@@ -15,7 +18,7 @@ from fleetlabel.engine.ingest.testing import ingest as ingest_drive
 from fleetlabel.model.errors import StoreNotFoundError
 from fleetlabel.store import SampleStatus, SequenceStore
 from fleetlabel.v1 import frame_service_pb2
-from fleetlabel.wire.samples import Picture, picture_bytes, picture_message
+from fleetlabel.wire.samples import Picture, picture_bytes, picture_message, picture_of
 from rpc.servers import Served, serving
 
 _FRAMES = 12
@@ -117,12 +120,29 @@ def test_pictures_go_on_where_the_line_broke(town_served: Served, town: Sequence
             assert all(p.data == town.camera(p.camera).jpeg(p.frame) for p in found)
 
 
-@pytest.mark.parametrize("size", [0, 1, 127, 128, 300, 100_000])
-def test_a_message_that_is_made_by_hand_is_the_same_message(size: int) -> None:
-    data = bytes(range(256)) * (size // 256 + 1)
-    picture = Picture("front", 7, 10**18, SampleStatus.OK, data[:size])
-    by_hand = picture_bytes("front", 7, 10**18, SampleStatus.OK, memoryview(picture.data))
-    assert frame_service_pb2.StreamPicturesResponse.FromString(by_hand) == picture_message(picture)
+@settings(deadline=None)
+@given(
+    st.text(st.sampled_from("front*\x05"), min_size=1),  # with bytes that begin the file as well
+    st.sampled_from([0, 5, 42, 2**31 - 1]),
+    st.sampled_from([0, 42, 10**18]),
+    st.binary(max_size=300) | st.sampled_from([b"*" * 127, b"*\x01*" * 43, bytes(100_000)]),
+)
+def test_a_message_that_is_made_and_read_by_hand_is_the_same_message(
+    camera: str, frame: int, timestamp_ns: int, data: bytes
+) -> None:
+    picture = Picture(camera, frame, timestamp_ns, SampleStatus.OK, data)
+    by_hand = picture_bytes(camera, frame, timestamp_ns, SampleStatus.OK, memoryview(data))
+    message = frame_service_pb2.StreamPicturesResponse.FromString(by_hand)
+    assert message == picture_message(picture)
+    assert picture_of(by_hand) == picture_of(message.SerializeToString()) == picture
+    # A newer engine may send more, and in another order.
+    assert picture_of(by_hand + b"\xfa\x01\x02hi") == picture
+
+
+@given(st.binary(max_size=40))
+def test_bytes_that_are_no_message_are_refused(data: bytes) -> None:
+    with suppress(RequestError):
+        assert isinstance(picture_of(data), Picture)
 
 
 def test_files_of_pictures_that_are_short_are_damage(town: SequenceStore, tmp_path: Path) -> None:

@@ -113,7 +113,7 @@ def test_states_of_samples_arrive_as_they_were() -> None:
 
 def test_pictures_and_sweeps_arrive_as_they_were() -> None:
     picture = Picture("front", 3, 30, SampleStatus.QUARANTINED, b"\xff\xd8 torn")
-    assert picture_of(_through(picture_message(picture))) == picture
+    assert picture_of(picture_message(picture).SerializeToString()) == picture
     sweep = Sweep(30, np.arange(8, dtype=np.float32).reshape(2, 4), np.array([-5, 7]))
     back = sweep_of(_through(sweep_message(LidarSample("top", 3, SampleStatus.OK, sweep, _TURNED))))
     np.testing.assert_array_equal(back.sweep.points, sweep.points)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import grpc
 import numpy as np
 
 from fleetlabel.client.connection import Connection
@@ -49,6 +50,8 @@ class RemoteFrames:
         self._connection = connection
         self._sequence_id = sequence_id
         self._stub = connection.stub(FrameServiceStub)
+        # Left serialized: a picture is copied once on its way out of its message.
+        self._pictures = connection.stub(_unparsed_pictures)
 
     def calibration(self) -> tuple[Sensor, ...]:
         """Cameras and lidars with intrinsics and extrinsics."""
@@ -86,7 +89,7 @@ class RemoteFrames:
             frames = range_message(first, stop)
             return pb.StreamPicturesRequest(sequence_id=self._sequence_id, cameras=cameras, frames=frames)
 
-        return self._samples(self._stub.StreamPictures, request, picture_of, start, stop)
+        return self._samples(self._pictures, request, picture_of, start, stop)
 
     def sweeps(
         self, lidars: Sequence[str] = (), start: int | None = None, stop: int | None = None
@@ -116,10 +119,16 @@ class RemoteFrames:
             return request(frame)
 
         for message in self._connection.stream(method, ask):
-            if message.frame != frame:
-                frame, seen, skip = message.frame, 0, 0
+            sample = decode(message)
+            if sample.frame != frame:
+                frame, seen, skip = sample.frame, 0, 0
             if skip:
                 skip -= 1
                 continue
             seen += 1
-            yield decode(message)
+            yield sample
+
+
+def _unparsed_pictures(channel: grpc.Channel) -> Any:
+    serialize = pb.StreamPicturesRequest.SerializeToString
+    return channel.unary_stream("/fleetlabel.v1.FrameService/StreamPictures", serialize)

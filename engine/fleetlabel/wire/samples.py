@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
+from google.protobuf.message import DecodeError
 
 from fleetlabel.geometry.arrays import F64
 from fleetlabel.model.sweep import Sweep
@@ -15,6 +17,7 @@ from fleetlabel.wire.errors import RequestError
 from fleetlabel.wire.sensors import status_number, status_of
 
 _INT32 = np.iinfo(np.int32)
+_LONGEST_HEAD = 4_096  # of a message without its file
 _PICTURE_TAG = bytes((pb.StreamPicturesResponse.PICTURE_FIELD_NUMBER << 3 | 2,))
 
 
@@ -89,14 +92,40 @@ def _varint(number: int) -> bytes:
     return bytes((*digits, number))
 
 
-def picture_of(message: pb.StreamPicturesResponse) -> Picture:
-    """The picture that a message holds.
+def picture_of(serialized: bytes) -> Picture:
+    """The picture that a serialized message holds, whose file is copied once.
 
     Raises:
-        RequestError: its status is none.
+        RequestError: it is no such message, or its status is none.
     """
-    status = status_of(message.status, "status")
-    return Picture(message.camera, message.frame, message.timestamp_ns, status, message.picture)
+    # An engine of ours sends the file last: what comes before it is a whole message.
+    at = serialized.find(_PICTURE_TAG)
+    while 0 <= at < _LONGEST_HEAD:
+        length, begin = _length(serialized, at + 1)
+        if begin + length == len(serialized):
+            with suppress(DecodeError):
+                return _picture(pb.StreamPicturesResponse.FromString(serialized[:at]), serialized[begin:])
+        at = serialized.find(_PICTURE_TAG, at + 1)
+    try:
+        message = pb.StreamPicturesResponse.FromString(serialized)
+    except DecodeError as error:
+        raise RequestError("picture", "a StreamPicturesResponse", f"{len(serialized)} other bytes") from error
+    return _picture(message, message.picture)
+
+
+def _picture(head: pb.StreamPicturesResponse, data: bytes) -> Picture:
+    return Picture(head.camera, head.frame, head.timestamp_ns, status_of(head.status, "status"), data)
+
+
+def _length(serialized: bytes, at: int) -> tuple[int, int]:
+    """The inverse of :func:`_varint`: a number, and where it ends."""
+    number = shift = 0
+    for digit in serialized[at : at + 5]:
+        number |= (digit & 127) << shift
+        at, shift = at + 1, shift + 7
+        if digit < 128:
+            break
+    return number, at
 
 
 def sweep_message(sample: LidarSample) -> pb.StreamSweepsResponse:

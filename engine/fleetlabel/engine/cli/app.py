@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from importlib.metadata import entry_points, version
+from pathlib import Path
 from types import FrameType
 from typing import Annotated
 
@@ -27,6 +28,7 @@ from fleetlabel.engine.cli import (
     labeling,
     labels,
     queueing,
+    remote,
     reporting,
     serving,
     synthesising,
@@ -39,6 +41,7 @@ from fleetlabel.model.errors import FleetLabelError, InterruptedRunError, UsageE
 
 app = typer.Typer(
     name="fleetlabel",
+    cls=remote.EngineCommands,
     help="Tracked 2D and 3D labels from drive logs.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -49,10 +52,36 @@ app = typer.Typer(
 @app.callback(invoke_without_command=True)
 def _root(
     show_version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+    engine: Annotated[
+        str,
+        typer.Option(
+            metavar="HOST:PORT",
+            help=f"An engine elsewhere does it (`fleetlabel serve`): {', '.join(remote.COMMANDS)}. "
+            f"Who asks is said by a token in {remote.TOKEN_VARIABLE} or --token-file.",
+            show_default=False,
+        ),
+    ] = "",
+    token_file: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="With --engine: a file with the token.")
+    ] = None,
+    ca: Annotated[
+        Path | None, typer.Option(metavar="PEM", help="With --engine: who signed its certificate; TLS.")
+    ] = None,
+    certificate: Annotated[
+        Path | None, typer.Option(metavar="PEM", help="With --engine: this client's certificate.")
+    ] = None,
+    key: Annotated[Path | None, typer.Option(metavar="PEM", help="Its key.")] = None,
+    in_the_clear: Annotated[
+        bool, typer.Option("--in-the-clear", help="With --engine: this network needs no TLS.")
+    ] = False,
 ) -> None:
     if show_version:
         print(version("fleetlabel"))
         raise typer.Exit(OK)
+    if engine:
+        remote.ASKED.set(remote.EngineOptions(engine, token_file, ca, certificate, key, in_the_clear))
+    elif token_file or ca or certificate or key or in_the_clear:
+        raise UsageError("--token-file, --ca, --certificate, --key and --in-the-clear go with --engine")
 
 
 def _telling_of_ctrl_c(command: Callable[..., None]) -> Callable[..., None]:

@@ -49,7 +49,7 @@ def history(store: opt.StoreArg, object_id: Object = None, as_json: opt.Json = F
         )
         return
     for record in records:
-        print(_line(record, labels.history.is_in_effect(record.sequence)))
+        print(line_of(record, labels.history.is_in_effect(record.sequence)))
     if not records:
         print(f"nobody has edited {'these labels' if object_id is None else f'object {object_id}'} yet")
 
@@ -95,14 +95,16 @@ def why(
     print(f"detection: {_flat(reason['detection']) if reason['detection'] else 'none at this frame'}")
     print(f"keyframes nearby: {', '.join(map(str, reason['keyframes'])) or 'none'}")
     if found.slips:
-        print(f"perhaps a slip of the hand at frames {', '.join(map(str, found.slips))}: all else says otherwise")
+        print(
+            f"perhaps a slip of the hand at frames {', '.join(map(str, found.slips))}: all else says otherwise"
+        )
     tracks = ", ".join(f"{t['track_id']} (frames {t['start']}..{t['stop'] - 1})" for t in reason["tracks"])
     print(f"tracks of the base version: {tracks or 'none'}")
     print(f"filled in by: {reason['solver'] or 'nobody; it is as in the base version'}")
     for stage, run in reason["runs"].items():
         print(f"{stage}: {_flat(run)}")
     for record in found.records:
-        print(_line(record, True))
+        print(line_of(record, True))
 
 
 def revert(
@@ -173,7 +175,8 @@ def _parse_box(text: str) -> tuple[int, int, str]:
     return int(match[1]), int(match[2]), match[3] or ""
 
 
-def _line(record: Record, in_effect: bool) -> str:
+def line_of(record: Record, in_effect: bool) -> str:
+    """A record in one line."""
     when = datetime.fromtimestamp(record.at_ns / 1e9, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
     if record.undoes is not None or record.redoes is not None:
         step = record.step.value if record.step else "revert"

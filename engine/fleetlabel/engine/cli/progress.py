@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import (
@@ -21,6 +22,9 @@ from rich.text import Text
 
 from fleetlabel.engine.pipeline.tasks import Finished
 from fleetlabel.engine.pipeline.tasks import Task as PipelineTask
+
+if TYPE_CHECKING:
+    from fleetlabel.client import Operation
 
 
 class _RateColumn(ProgressColumn):
@@ -65,6 +69,17 @@ class StageBars:
             else:
                 total = self._bars.tasks[bar].total or 0
                 self._bars.update(bar, total=total + task.stop - task.start)
+
+    def shown(self, operation: Operation) -> None:
+        """Shows how far an engine's operation is: its stage, and those before it in full."""
+        if not operation.stage:
+            return
+        bar = self._ids.get(operation.stage)
+        if bar is None:
+            for before in self._ids.values():
+                self._bars.update(before, completed=self._bars.tasks[before].total)
+            bar = self._ids[operation.stage] = self._bars.add_task(operation.stage, total=None)
+        self._bars.update(bar, total=operation.frames_total, completed=operation.frames_done)
 
     def finished(self, done: Finished) -> None:
         """Moves the bar of a finished task's stage."""

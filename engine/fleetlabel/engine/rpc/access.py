@@ -25,6 +25,7 @@ from fleetlabel.engine.rpc.errors import Refusal, refusal_of
 from fleetlabel.engine.rpc.logs import REQUEST_ID, told
 from fleetlabel.engine.rpc.methods import RULES, Rule
 from fleetlabel.engine.rpc.metrics import Metrics
+from fleetlabel.engine.rpc.stalls import StallWatch
 from fleetlabel.model.errors import LimitError, UnknownTokenError, UsageError
 from fleetlabel.wire.errors import UnavailableError
 
@@ -234,9 +235,11 @@ class Access(grpc.aio.ServerInterceptor):
     async def _only(self, call: Call, context: Context, parse: Callable[[bytes], Message]) -> Message:
         request = await self._read(call, context, parse)
         if request is None:
-            raise UsageError(
-                "no request came that could be read: the client ended the call, or the request is larger than "
-                f"{self._engine.settings.max_message_mib} MiB"
+            # gRPC has told a client whose message is too large already, and tells us nothing.
+            most = self._engine.settings.max_message_mib
+            raise LimitError(
+                f"no request came that could be read: it is larger than {most} MiB, or the client ended the call without "
+                "one"
             )
         return request
 
@@ -247,21 +250,26 @@ class Access(grpc.aio.ServerInterceptor):
             yield message
 
     async def _send(self, call: Call, context: Context, answers: AsyncGenerator[Message]) -> None:
+        watch = StallWatch(_STALL_S)
         try:
             while True:
                 try:
                     message = await self._unless_stopped(call.rule, anext(answers))
                 except StopAsyncIteration:
                     return
-                try:
-                    async with asyncio.timeout(_STALL_S):
-                        await context.write(message)
-                except TimeoutError as error:
-                    raise LimitError(
-                        f"the client took nothing for {_STALL_S:g} s; ask again from where it was"
-                    ) from error
+                watch.waits()
+                await context.write(message)
+                watch.goes_on()
                 call.sent += 1
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if not watch.expired or task is None or task.uncancel():
+                raise
+            raise LimitError(
+                f"the client took nothing for {_STALL_S:g} s; ask again from where it was"
+            ) from error
         finally:
+            watch.close()
             await answers.aclose()
 
     async def _unless_stopped(self, rule: Rule, work: Awaitable[Any]) -> Any:

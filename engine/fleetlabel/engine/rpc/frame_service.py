@@ -112,8 +112,9 @@ class FrameService(services.FrameServiceServicer):
                 start, step = stop, max(1, min(2 * (stop - start), int(_BYTES_AT_ONCE / per_frame)))
                 stop = min(start + step, frames.stop)
                 coming = self._reading(read, start, stop) if start < frames.stop else None
-                for message in messages:
-                    yield message
+                messages.reverse()
+                while messages:  # sent ones are let go of
+                    yield messages.pop()
         finally:
             if coming is not None:
                 coming.cancel()

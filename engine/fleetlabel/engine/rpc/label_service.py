@@ -330,8 +330,9 @@ class LabelService(services.LabelServiceServicer):
             return None if found is None else [encode(block) for block in found]
 
         while (messages := await self._engine.in_thread(step)) is not None:
-            for message in messages:
-                yield message
+            messages.reverse()
+            while messages:  # sent ones are let go of
+                yield messages.pop()
 
     async def _edits(self, messages: Sequence[Any]) -> tuple[Edit, ...]:
         if len(messages) < 32:
