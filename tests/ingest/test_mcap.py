@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import struct
 import sys
@@ -193,6 +194,28 @@ def _reads_or_says(source: SequenceSource) -> None:
     for sensor in source.info.sensors:
         for entry in source.read_sensor(sensor.name, 0, min(source.info.n_frames, 50))[1]:
             assert "monday.mcap" in entry.reason
+
+
+class TestAgainstRosbags:
+    def test_times_content_and_poses_agree(self, tmp_path: Path, ask_loader: Callable[..., Any]) -> None:
+        write_ros2(tmp_path / "monday.mcap")
+        theirs = ask_loader("rosbags", tmp_path / "monday.mcap")
+        source = open_sequence(tmp_path)
+        sweeps, _ = source.read_sensor("lidar_top", 0, 5)
+        pictures, _ = source.read_sensor("camera_front", 0, 5)
+        for part, topic in ((sweeps, LIDAR_TOPIC), (pictures, CAMERA_TOPIC)):
+            assert part.samples["timestamp_ns"].tolist() == [said[0] for said in theirs["sensors"][topic]]
+        for row in range(5):
+            data = pictures.flat["jpeg"][slice(*pictures.offsets[[row, row + 1]])].tobytes()
+            assert hashlib.sha256(data).hexdigest() == theirs["sensors"][CAMERA_TOPIC][row][1]
+            points = sweeps.flat["points"][slice(*sweeps.offsets[[row, row + 1]])][::50, :3]
+            np.testing.assert_array_equal(
+                points, np.array(theirs["sensors"][LIDAR_TOPIC][row][2], np.float32)
+            )
+        times = np.array([int(time) for time in theirs["poses"]], dtype=np.int64)
+        np.testing.assert_allclose(
+            source.info.trajectory.at(times), list(theirs["poses"].values()), atol=1e-9
+        )
 
 
 class TestRos2:

@@ -388,7 +388,7 @@ def _sensor(channel: _Channel, found: _Scan, ego: str, taken: set[str]) -> tuple
     Raises:
         SourceError: nobody says where it is, or how it is calibrated.
     """
-    frame, notes = channel.frame_id, []
+    frame, notes = channel.frame_id, list[str]()
     if frame not in found.tree and frame != ego:
         raise SourceError(f"no transform says where its frame {frame!r} is; record /tf_static")
     place = found.tree.still_between(ego, frame)

@@ -261,8 +261,10 @@ class NuScenesSequence(SequenceSource):
 
     def _path(self, channel: str, frame: int) -> Path | None:
         sample = int(self._streams[channel].sample[frame])
-        path = None if sample < 0 else self._root / self._files[channel][sample]
-        if path is None or not path.exists():
+        if sample < 0:
+            return None
+        path: Path = self._root / self._files[channel][sample]
+        if not path.exists():
             return None
         # samples/ and sweeps/ may be links to other disks; what is in them may not lead further.
         top = self._root / path.relative_to(self._root).parts[0]
@@ -319,8 +321,8 @@ def _pinhole(intrinsic: str, rows: list[tuple[Any, ...]], where: str) -> Pinhole
         raise SourceError(
             f"{where}: camera_intrinsic is {intrinsic[:200]!r}, expected 3 x 3 of a pinhole; restore the tables"
         )
-    size = next(((row[3], row[4]) for row in rows if row[3] and row[4]), (0, 0))
+    width, height = next(((row[3], row[4]) for row in rows if row[3] and row[4]), (0, 0))
     try:
-        return PinholeCamera(*size, fx, fy, cx, cy)
+        return PinholeCamera(width, height, fx, fy, cx, cy)
     except SourceError as error:
         raise SourceError(f"{where}: {error}") from error

@@ -102,8 +102,10 @@ class TransformTree:
         for child in self.up(frame)[:-1]:
             edge = self.edge(child)
             assert edge is not None
-            step = edge.moving.at(time_ns) if edge.moving is not None else edge.still
-            matrix = np.asarray(step @ matrix, dtype=np.float64)
+            if edge.moving is not None:
+                matrix = edge.moving.at(time_ns) @ matrix
+            elif edge.still is not None:
+                matrix = edge.still @ matrix
         return matrix
 
     def still_between(self, to: str, frame: str) -> F64 | None:
