@@ -134,9 +134,13 @@ def _draw_missing(street: Street) -> Inputs:
         box, eye = street.at("missing", MIDDLE), editor.session.orbit.eye_m
         cloud = editor.cache.cloud(MIDDLE).world_m
         own = cloud[np.all(np.abs(box.local(cloud)) <= 0.5 * np.array(box.size_lwh_m), axis=1)]
-        own = own[own[:, 2] > box.center_m[2]]
-        x, y, z = own[np.argmin(np.linalg.norm(own - eye, axis=1))].tolist()
-        return [Key("n", (), hands.in_scene(editor, (x, y, z))), Key("enter")]
+        own = own[np.argsort(np.linalg.norm(own - eye, axis=1))]
+        for x, y, z in own[own[:, 2] > box.center_m[2] - 0.2].tolist():
+            # A point of it that nothing stands before.
+            met = hands.met_in_scene(editor, (x, y, z))
+            if met is not None and np.all(np.abs(box.local(met)) <= 0.5 * np.array(box.size_lwh_m)):
+                return [Key("n", (), hands.in_scene(editor, (x, y, z))), Key("enter")]
+        raise AssertionError("no point of the object is to be seen")
 
     return inputs
 
@@ -303,7 +307,7 @@ def corrections_of(street: Street) -> tuple[Correction, ...]:
         Correction("merged identity", "merged", m, _keys("m", held=("alt",)), _split_off),
         Correction("swapped identities", "swapped", m, _merge_click("swapped too"), _unswapped(street)),
         Correction("one object twice", "twice", m, _merge_click("again"), _gone("again")),
-        Correction("missing object", None, m, _draw_missing(street), _born(street, "missing")),
+        Correction("missing object", street.beside, m, _draw_missing(street), _born(street, "missing")),
         Correction("missing cuboid of a 2D box", None, m, solid, _born(street, "flat"), flat),
         Correction("false object", "false", m, _keys("delete"), _gone("false")),
         Correction("late birth", "late", 2, _keys("["), _spans("late", 2, FRAMES - 1)),

@@ -11,7 +11,7 @@ from fleetlabel.viewers.editor.drawing import picture_place
 from fleetlabel.viewers.editor.editor import Editor
 from fleetlabel.viewers.editor.keys import Modifiers
 from fleetlabel.viewers.editor.panes import Side
-from fleetlabel.viewers.editor.picking import cuboid_on_ray
+from fleetlabel.viewers.editor.picking import cuboid_on_ray, point_on_ray
 from fleetlabel.viewers.editor.pointing import PointerEvent
 from fleetlabel.viewers.editor.pose import BoxPose
 from fleetlabel.viewers.editor.window_layout import Panel, arrange_list, timeline_span
@@ -156,6 +156,17 @@ def in_scene(editor: Editor, world_m: tuple[float, float, float]) -> Place:
     at, valid = editor.session.orbit.project(np.array([world_m]), place.width, place.height)
     assert valid[0] and 0 <= at[0, 0] < place.width and 0 <= at[0, 1] < place.height, "not in the view"
     return place.x + float(at[0, 0]), place.y + float(at[0, 1])
+
+
+def met_in_scene(editor: Editor, world_m: tuple[float, float, float]) -> np.ndarray | None:
+    """The point that the pointer meets where a place is seen; None if that is off the view."""
+    place, orbit = editor.layout.places[Panel.MAIN], editor.session.orbit
+    at, valid = orbit.project(np.array([world_m]), place.width, place.height)
+    u, v = at[0].round().tolist()
+    if not (valid[0] and 0 <= u < place.width and 0 <= v < place.height):
+        return None
+    ray = orbit.ray(u, v, place.width, place.height)
+    return point_on_ray(editor.cache.cloud(editor.session.frame).world_m, orbit.eye_m, ray)
 
 
 def object_in_scene(editor: Editor, object_id: int) -> Place:

@@ -42,6 +42,7 @@ class Street:
         poses: thing -> its box at every frame.
         edge_camera, flat_camera, light_camera: whose pictures the 2D mistakes are in.
         others: further labels without mistakes.
+        beside: track near the missing object.
         tolerance_m: how well a drawn box is expected to fit.
     """
 
@@ -50,6 +51,7 @@ class Street:
     flat_camera: str = "right"
     light_camera: str = "front"
     others: Mapping[int, Mapping[int, BoxPose]] = field(default_factory=dict)
+    beside: str = "swapped too"
     tolerance_m: float = 0.35
 
     def at(self, name: str, frame: int) -> BoxPose:

@@ -58,19 +58,29 @@ def make_street(store: SequenceStore) -> Street:
     free = [n for n in parked if n not in taken.values()]
     alone = sorted(free, key=lambda n: -min(_gap(cars, n, m) for m in cars if m != n))
     taken["face"] = next(n for n in alone if _front_seen(cars[n][MIDDLE], cloud))
-    for name in ("missing", "drifting"):
-        taken[name] = next(n for n in alone if n not in taken.values() and seen[n] > 150)
+    taken["drifting"] = next(n for n in alone if n not in taken.values() and seen[n] > 150)
     free = [n for n in parked if n not in taken.values()]
     one, two = min(combinations(free, 2), key=lambda pair: _gap(cars, *pair))  # both on one screen
     taken |= {"swapped": one, "swapped too": two}
     left = iter([n for n in free if n not in (one, two)])
+    beside = ("late", "dying early", "misnamed", "twice")
+    for name in beside:
+        taken[name] = next(left)
+    # What is missing is on the screen with one of these.
+    away = {
+        n: min((_gap(cars, n, taken[name]), name) for name in beside)
+        for n in alone
+        if _whole(cars[n][MIDDLE], cloud)
+    }
+    taken["missing"] = min((n for n in away if n not in taken.values()), key=lambda n: away[n])
+    left = iter([n for n in left if n != taken["missing"]])
     for name in THINGS:
         if name not in taken:
             taken[name] = next(left)
     poses = {name: tuple(cars[number][f] for f in range(FRAMES)) for name, number in taken.items()}
     others = {100 + n: boxes for n, boxes in cars.items() if n not in taken.values()}
     front = next(name for name in cameras if name in ("front", "front_camera"))
-    street = Street(poses, edge_camera, flat_camera, front, others, tolerance_m=0.7)
+    street = Street(poses, edge_camera, flat_camera, front, others, away[taken["missing"]][1], 0.7)
     solid = mistaken_cuboids(street, store.info.frame_timestamp_ns)
     flat2d = mistaken_pictures(street, store.info, cameras, solid)
     store.write_labels("machine", flat2d, solid, class_names=NAMES, provenance={"made of": "ground truth"})
@@ -99,6 +109,12 @@ def _front_seen(box: BoxPose, cloud: np.ndarray) -> bool:
     """Whether the sweep has points on the front."""
     ahead = box.local(cloud)[_inside(box, cloud), 0]
     return len(ahead) > 100 and float(np.percentile(ahead, 98)) > box.size_lwh_m[0] / 2 - 0.12
+
+
+def _whole(box: BoxPose, cloud: np.ndarray) -> bool:
+    """Whether the sweep has points along nearly all of its length."""
+    ahead = box.local(cloud)[_inside(box, cloud), 0]
+    return len(ahead) > 150 and float(np.ptp(np.percentile(ahead, (2, 98)))) > 0.85 * box.size_lwh_m[0]
 
 
 def _way(boxes: dict[int, BoxPose]) -> float:

@@ -22,8 +22,13 @@ from viewers.app.hands import Drag, Input, Key, Wheel
 WIDTH, HEIGHT = 1600, 1000
 PATIENCE_S = 120.0
 _NAMES = {
-    "enter": "Return", "delete": "Delete", "escape": "Escape", "tab": "Tab", "space": "space",
-    "[": "bracketleft", "]": "bracketright",
+    "enter": "Return",
+    "delete": "Delete",
+    "escape": "Escape",
+    "tab": "Tab",
+    "space": "space",
+    "[": "bracketleft",
+    "]": "bracketright",
 }
 _GRIP_S = 1.0  # Open3D takes for the place of a press where the pointer is once it comes to it
 _PAUSE_S = 0.12  # a person's: Open3D takes a button that goes down and up at once for none
@@ -127,6 +132,12 @@ class App:
             (x0, y0), (x1, y1) = drag.start, drag.stop
             for share in (0.25, 0.5, 0.75, 1.0):
                 self._pointer_to((x0 + share * (x1 - x0), y0 + share * (y1 - y0)))
+
+    def title(self) -> str:
+        """Of the window; it follows what the app shows."""
+        found = ["xdotool", "search", "--name", "FleetLabel", "getwindowname"]
+        told = subprocess.run(found, env=self.environment, capture_output=True, text=True)
+        return told.stdout.strip()
 
     def enlarge(self, number: int) -> None:
         """Space and a digit together."""

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -61,10 +62,20 @@ class Desk:
     def both(self, done: Input) -> None:
         EditorHands(self.mirror).do(done)
         self.app.do(done)
+        self.catch_up()
+
+    def catch_up(self) -> None:
+        """The app has done what it was told: under load it lags, and presses are where the pointer is by then."""
+        self.app.wait_for(
+            lambda: self.app.title() == self.mirror.title,
+            f"the app shows {self.app.title()!r}, not {self.mirror.title!r}",
+        )
 
     def bring_up(self, correction: Correction) -> None:
         """The mistake is brought onto the screen."""
-        self.both(Wheel(hands.list_top(self.mirror), 30))
+        wheel = Wheel(hands.list_top(self.mirror), 30)
+        EditorHands(self.mirror).do(wheel)
+        self.app.do(wheel)
         self.both(click(hands.timeline_at(self.mirror, correction.frame)))
         if correction.track is not None:
             for done in hands.scroll_to(self.mirror, TRACK[correction.track]):
@@ -74,6 +85,7 @@ class Desk:
         if correction.camera:
             commands.show_camera(self.mirror, correction.camera)
             self.app.enlarge(self.mirror.cameras.index(correction.camera) + 1)
+            self.catch_up()
 
     def correct(self, correction: Correction) -> None:
         """The mistake is put right in the window; what the journal then holds is checked."""
@@ -86,6 +98,7 @@ class Desk:
         self.app.wait_for(lambda: self.refresh() > before, f"{correction.name}: nothing was saved")
         assert self.mirror.source.labels.sequence == before + 1
         correction.check(self.mirror.source.now)
+        time.sleep(2.0)  # the screen follows the journal
         self.picture(correction.name)
         if correction.camera:
             self.app.enlarge(self.mirror.cameras.index(correction.camera) + 1)

@@ -40,7 +40,7 @@ def view(
 
     editor = Editor(source, keys)
     editor.go(frame)
-    AppWindow(editor, f"{source.info.name} - FleetLabel").run()
+    AppWindow(editor).run()
     # Open3D's renderer does not survive the interpreter's end; everything that counts is on the disk.
     sys.stdout.flush()
     sys.stderr.flush()

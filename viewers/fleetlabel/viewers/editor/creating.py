@@ -39,7 +39,11 @@ _FARTHEST = 60  # frames that an object is followed each way
 _FEWEST_POINTS = 6
 _AROUND_M = 0.3  # around a box in which its points are counted
 _LOST = 2  # frames without points after which it is lost
-_MOVING_M = 1.0  # over which way a heading can be told from motion
+_SLACK_M, _STANDS = (
+    0.15,
+    0.85,
+)  # around boxes whose points are compared, and share that makes one a standing one
+_MOVING_M = 0.8  # over which way a heading can be told from motion
 _STRAIGHT_M, _STRAIGHT_RAD = 0.15, math.radians(4)  # what keyframes may leave out
 _NEAREST_POINTS = 8  # percent of a frustum's points that stand for the object's distance
 
@@ -108,11 +112,22 @@ def seed_in_picture(
 
 
 def follow(ghost: Ghost, cloud_of: CloudOf, ego_xy_of: CloudOf, n_frames: int) -> Ghost:
-    """The ghost followed both ways in time as long as there are points; its heading by its motion, if it moves."""
-    poses = {ghost.frame: ghost.poses[ghost.frame]}
+    """The ghost followed both ways in time as long as there are points.
+
+    It stands if its box of the first frame explains nearly as many points of all frames as moving boxes do; else its
+    heading is that of its motion.
+    """
+    drawn = ghost.poses[ghost.frame]
+    poses = {ghost.frame: drawn}
     for direction in (1, -1):
-        poses.update(_followed(poses[ghost.frame], ghost.frame, direction, cloud_of, ego_xy_of, n_frames))
-    return Ghost(ghost.class_name, ghost.frame, dict(sorted(_headed(poses).items())))
+        poses.update(_followed(drawn, ghost.frame, direction, cloud_of, ego_xy_of, n_frames))
+    moving = sum(points_in(box, cloud_of(frame), _SLACK_M) for frame, box in poses.items())
+    standing = sum(points_in(drawn, cloud_of(frame), _SLACK_M) for frame in poses)
+    if standing >= _STANDS * moving:
+        poses = dict.fromkeys(poses, drawn)
+    else:
+        poses = _headed(poses)
+    return Ghost(ghost.class_name, ghost.frame, dict(sorted(poses.items())))
 
 
 def _followed(
@@ -142,19 +157,15 @@ def _followed(
 
 
 def _headed(poses: Mapping[int, BoxPose]) -> dict[int, BoxPose]:
-    """Poses with their heading along the way they go, where they go far enough; as one stands, where they do not."""
+    """Poses smoothed, with their heading along the way they go where they go far enough."""
     frames = sorted(poses)
     centers = np.array([poses[frame].center_m for frame in frames])
-    if np.linalg.norm(centers[-1, :2] - centers[0, :2]) < _MOVING_M:
-        # It stands: one place for all frames.
-        x, y, z = np.median(centers, axis=0).tolist()
-        return {frame: replace(poses[frame], center_m=(x, y, z)) for frame in frames}
     window = 4
     smooth = np.stack([centers[max(k - window, 0) : k + window + 1].mean(axis=0) for k in range(len(frames))])
     out = {}
     for k, frame in enumerate(frames):
         way = smooth[min(k + window, len(frames) - 1)] - smooth[max(k - window, 0)]
-        yaw = math.atan2(way[1], way[0]) if np.linalg.norm(way[:2]) > 0.3 else poses[frame].yaw_rad
+        yaw = math.atan2(way[1], way[0]) if np.linalg.norm(way[:2]) > _MOVING_M else poses[frame].yaw_rad
         x, y, z = smooth[k].tolist() if 0 < k < len(frames) - 1 else centers[k].tolist()
         out[frame] = replace(poses[frame], center_m=(x, y, z), yaw_rad=yaw)
     return out

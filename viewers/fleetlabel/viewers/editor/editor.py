@@ -355,6 +355,17 @@ class Editor:
         item = self.item
         return [] if item is None else item.keyframes(camera)
 
+    @property
+    def title(self) -> str:
+        """Where one is, in words, for the window's title."""
+        s = self.session
+        parts = [f"{self.source.info.name} {s.frame}"]
+        if s.selected is not None and self.item is not None:
+            parts.append(self.name_of(s.selected))
+        if s.enlarged:
+            parts.append(s.enlarged)
+        return " - ".join([*parts, "FleetLabel"])
+
     def name_of(self, object_id: int) -> str:
         """An object in words."""
         item = self.source.now.state.get(object_id)

@@ -28,12 +28,14 @@ class WindowLayout:
     Attributes:
         scale: of lettering and lines; 1 at 1600x1000.
         places: of the panels.
+        filter: of the field above the list.
         tiles: of the cameras' small pictures within the panel of cameras.
         panes: of the top, side and rear view within their panel.
     """
 
     scale: float
     places: dict[Panel, Place]
+    filter: Place
     tiles: dict[str, Place]
     panes: tuple[Place, Place, Place]
 
@@ -71,9 +73,12 @@ def arrange_window(
     panes_w = min(round(0.235 * body_w), main_h)
     main_w = body_w - panes_w - gap
     pane_h = (main_h - 2 * gap) // 3
+    # The field is a widget of its own: what overlaps is drawn in the order of clicks.
+    field = Place(gap, row_y, left - gap, round(26 * scale))
+    list_y = field.y + field.height + gap
     places = {
         Panel.HEADER: Place(0, 0, width, header),
-        Panel.LIST: Place(0, row_y, left, height - row_y),
+        Panel.LIST: Place(0, list_y, left, height - list_y),
         Panel.CAMERAS: Place(body_x, row_y, body_w, max(tile_h, 1)),
         Panel.MAIN: Place(body_x, main_y, main_w, main_h),
         Panel.PANES: Place(body_x + main_w + gap, main_y, panes_w, main_h),
@@ -82,14 +87,13 @@ def arrange_window(
     }
     tiles = {name: Place(k * (tile_w + gap), 0, tile_w, max(tile_h, 1)) for k, name in enumerate(cameras)}
     panes = tuple(Place(0, k * (pane_h + gap), panes_w, pane_h) for k in range(3))
-    return WindowLayout(scale, places, tiles, (panes[0], panes[1], panes[2]))
+    return WindowLayout(scale, places, field, tiles, (panes[0], panes[1], panes[2]))
 
 
 @dataclass(frozen=True, slots=True)
 class ListLayout:
     """Heights within the list's panel, from its top."""
 
-    filter: Place
     rows_y: int
     row_height: int
     capacity: int
@@ -97,14 +101,12 @@ class ListLayout:
 
 
 def arrange_list(layout: WindowLayout) -> ListLayout:
-    """Title, filter, rows, and the queue below them."""
+    """Title, rows, and the queue below them."""
     place, scale = layout.places[Panel.LIST], layout.scale
-    pad, head, field = round(10 * scale), round(34 * scale), round(28 * scale)
-    row = round(24 * scale)
+    row, rows_y = round(24 * scale), round(38 * scale)
     foot = place.height - round(372 * scale)
-    rows_y = head + field + round(8 * scale)
     capacity = max((foot - rows_y - round(6 * scale)) // row, 1)
-    return ListLayout(Place(pad, head, place.width - 2 * pad, field), rows_y, row, capacity, foot)
+    return ListLayout(rows_y, row, capacity, foot)
 
 
 def timeline_span(layout: WindowLayout) -> tuple[float, float]:

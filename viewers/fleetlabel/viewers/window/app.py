@@ -14,7 +14,7 @@ from fleetlabel.viewers.editor.editor import Editor
 from fleetlabel.viewers.editor.keys import Modifiers
 from fleetlabel.viewers.editor.pointing import PointerEvent
 from fleetlabel.viewers.editor.session import Tone
-from fleetlabel.viewers.editor.window_layout import Panel, arrange_list
+from fleetlabel.viewers.editor.window_layout import Panel
 from fleetlabel.viewers.panels import theme
 from fleetlabel.viewers.panels.cameras_panel import draw_cameras, draw_enlarged
 from fleetlabel.viewers.panels.header_panel import draw_header
@@ -43,7 +43,7 @@ _REDRAWS, _REDRAW_EVERY_S = 3, 0.06
 class AppWindow:
     """One window on one editor."""
 
-    def __init__(self, editor: Editor, title: str, width: int = 1600, height: int = 1000) -> None:
+    def __init__(self, editor: Editor, width: int = 1600, height: int = 1000) -> None:
         import open3d as o3d
         from open3d.visualization import gui
 
@@ -57,7 +57,7 @@ class AppWindow:
         self._double = False
         self._redraws, self._asked_s = 0, 0.0
         self._leaving, self._asked_to_close_s = False, 0.0
-        self.window = self._app.create_window(title, width, height)
+        self.window = self._app.create_window(editor.title, width, height)
         self.window.set_on_layout(self._safely(self._on_layout, None))
         self.window.set_on_key(self._safely(self._on_key, True))
         self.window.set_on_tick_event(self._safely(self._on_tick, True))
@@ -73,7 +73,7 @@ class AppWindow:
         self._over = self._image_widget(theme.canvas(main.width, main.height), handled)
         self._over.visible = False
         self._filter = gui.TextEdit()
-        self._filter.placeholder_text = "filter: class, number, here, edited"
+        self._filter.placeholder_text = "filter: class, id, here, edited"
         self._filter.set_on_text_changed(self._safely(self._on_filter, None))
         self._filter.set_on_value_changed(self._safely(self._leave_filter, None))
         self.window.add_child(self._filter)
@@ -93,7 +93,8 @@ class AppWindow:
         return widget
 
     def _image(self, bgr: U8) -> Any:
-        return self._o3d.geometry.Image(np.ascontiguousarray(bgr[:, :, ::-1]))
+        rgb: Any = np.ascontiguousarray(bgr[:, :, ::-1])
+        return self._o3d.geometry.Image(rgb)
 
     def _draw_dirty(self) -> bool:
         editor = self.editor
@@ -132,10 +133,8 @@ class AppWindow:
                 self._over.frame = frame
             else:
                 self._images[panel].frame = frame
-        spot, column = arrange_list(self.editor.layout).filter, self.editor.layout.places[Panel.LIST]
-        self._filter.frame = gui.Rect(
-            rect.x + column.x + spot.x, rect.y + column.y + spot.y, spot.width, spot.height
-        )
+        spot = self.editor.layout.filter
+        self._filter.frame = gui.Rect(rect.x + spot.x, rect.y + spot.y, spot.width, spot.height)
 
     def _size_of_layout(self) -> tuple[int, int]:
         header, column = (self.editor.layout.places[panel] for panel in (Panel.HEADER, Panel.LIST))
@@ -151,6 +150,8 @@ class AppWindow:
             self.editor.asks_note = False
             self._ask_note()
         if self._draw_dirty():
+            if self.window.title != self.editor.title:
+                self.window.title = self.editor.title
             self._redraws, self._asked_s = _REDRAWS, now
             return True
         if self._redraws and now - self._asked_s >= _REDRAW_EVERY_S:
