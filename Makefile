@@ -47,7 +47,7 @@ quick: $(STAMP)
 soak: $(STAMP)
 	@FLEETLABEL_SOAK_KILLS=200 FLEETLABEL_SOAK_LOGS=200 FLEETLABEL_SYNC=1 $(BIN)/pytest -q \
 		tests/labels/test_killed_editors.py tests/cluster/test_chaos.py tests/cluster/test_poisoned.py \
-		tests/catalog/test_killed_engine.py $(ARGS)
+		tests/catalog/test_killed_engine.py tests/client/test_killed_server.py $(ARGS)
 
 check: $(STAMP)
 	@$(BIN)/ruff check --quiet .

@@ -238,8 +238,8 @@ class Access(grpc.aio.ServerInterceptor):
             # gRPC has told a client whose message is too large already, and tells us nothing.
             most = self._engine.settings.max_message_mib
             raise LimitError(
-                f"no request came that could be read: it is larger than {most} MiB, or the client ended the call without "
-                "one"
+                "no request came that could be read: the client ended the call, or the request is larger than "
+                f"{self._engine.settings.max_message_mib} MiB"
             )
         return request
 

@@ -1,4 +1,4 @@
-"""Clients that take nothing: noticed by one timer per stream; a timeout for each message costs a fifth of sending it."""
+"""Clients that take nothing: noticed by one timer a stream; a timeout for each message costs a fifth of sending it."""
 
 from __future__ import annotations
 
