@@ -239,7 +239,7 @@ class Access(grpc.aio.ServerInterceptor):
             most = self._engine.settings.max_message_mib
             raise LimitError(
                 "no request came that could be read: the client ended the call, or the request is larger than "
-                f"{self._engine.settings.max_message_mib} MiB"
+                f"{most} MiB"
             )
         return request
 
