@@ -42,7 +42,7 @@ def test_bytes_that_are_no_message_are_refused(shared: Api, method: str) -> None
 
 
 def test_a_call_without_a_message_is_refused(shared: Api) -> None:
-    with refused(grpc.StatusCode.INVALID_ARGUMENT, "USAGE", "no request came"):
+    with refused(grpc.StatusCode.RESOURCE_EXHAUSTED, "LIMIT", "no request came"):
         shared.send(LIST, [])
 
 

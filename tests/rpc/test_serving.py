@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import threading
+import time
 import urllib.request
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
-from rpc.servers import serving
+from fleetlabel.v1 import operation_service_pb2
+from rpc.api import Api
+from rpc.proxy import line_to
+from rpc.servers import serving, with_token
 
 
 def test_probes_need_no_token_and_reflection_does(tmp_path: Path) -> None:
@@ -36,3 +42,34 @@ def test_probes_need_no_token_and_reflection_does(tmp_path: Path) -> None:
         with urllib.request.urlopen(url, timeout=10) as page:
             text = page.read().decode()
         assert 'fleetlabel_calls_total{code="OK",method="/grpc.health.v1.Health/Check"} 1.0' in text
+
+
+@pytest.mark.slow
+def test_a_client_whose_line_breaks_without_a_word_holds_nothing_for_long(
+    root: Path, tmp_path: Path, held: threading.Event
+) -> None:
+    with serving(tmp_path, root, max_streams=1, keepalive_s=3.0) as served:
+        token = served.token("ann", "admin")
+        with served.channel(token) as direct, line_to(served.addresses.host, served.addresses.port) as line:
+            api = Api(direct)
+            operation_id = api.ingest("drive", "new.zarr").operation_id
+            asked = operation_service_pb2.WatchOperationRequest(operation_id=operation_id)
+            vanished = grpc.insecure_channel(line.target)
+            stream = Api(with_token(vanished, token)).operations.WatchOperation(asked)
+            assert next(stream)
+            assert not _is_open(api.operations.WatchOperation(asked))
+            line.freeze()
+            while not _is_open(api.operations.WatchOperation(asked)):
+                time.sleep(0.05)  # until the engine has given it up
+            held.set()
+            stream.cancel()
+            vanished.close()
+
+
+def _is_open(stream: Any) -> bool:
+    try:
+        return bool(next(stream))
+    except grpc.RpcError as error:
+        if error.code() is not grpc.StatusCode.RESOURCE_EXHAUSTED:
+            raise
+        return False

@@ -206,12 +206,15 @@ class _Stop(asyncio.Event):
 
 def _options(settings: ServeSettings) -> list[tuple[str, int]]:
     keepalive_ms = int(settings.keepalive_s * 1000)
+    answer_ms = keepalive_ms * 2 // 3
     return [
         ("grpc.max_receive_message_length", settings.max_message_mib * _MIB),
         ("grpc.max_send_message_length", settings.max_message_mib * _MIB),
         ("grpc.max_concurrent_streams", settings.max_calls),
         ("grpc.keepalive_time_ms", keepalive_ms),
-        ("grpc.keepalive_timeout_ms", keepalive_ms // 3),
+        ("grpc.keepalive_timeout_ms", answer_ms),
+        ("grpc.http2.ping_timeout_ms", answer_ms),  # a minute by default, whatever the line above says
+        ("grpc.http2.max_pings_without_data", 0),
         ("grpc.keepalive_permit_without_calls", 1),
         ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
         ("grpc.http2.max_ping_strikes", 10),

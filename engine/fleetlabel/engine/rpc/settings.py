@@ -33,8 +33,8 @@ class ServeSettings(BaseModel):
         max_streams: that one client (a token's person) may have open at a time.
         max_operations: that one client may have open at a time.
         max_calls: of all clients together at a time.
-        keepalive_s: of silence, after which a client is asked whether it is still there; it has a third of that to
-            answer.
+        keepalive_s: of silence, after which a client is asked whether it is still there; it has two
+            thirds of that to answer.
         grace_s: that calls and tasks have to end when the engine is stopped.
         export_days: exports are kept so long at least.
     """
