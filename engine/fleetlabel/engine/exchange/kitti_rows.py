@@ -113,8 +113,9 @@ def kitti_rows(labels: Labels, camera: str, start: int = 0, stop: int | None = N
     partner = _partner(flat, solid)
     lonely = np.ones(len(solid), dtype=np.bool_)
     lonely[partner[partner >= 0]] = False
-    seen = labels.seen(camera, solid)
-    extra = np.flatnonzero(lonely & seen.visible)
+    alone = np.flatnonzero(lonely)
+    seen = labels.seen(camera, solid.take(alone))
+    extra = alone[seen.visible]
     cuboid = np.concatenate([partner, extra])
     in_rect = _cuboid_columns(labels.drive, solid, camera)
     columns = (
@@ -128,9 +129,9 @@ def kitti_rows(labels: Labels, camera: str, start: int = 0, stop: int | None = N
         frame=np.concatenate([flat.frame, solid.frame[extra]]).astype(np.int64),
         track_id=np.concatenate([np.where(flat.ignore, -1, flat.track_id), solid.track_id[extra]]),
         name=np.concatenate([names2d, names3d[extra]]),
-        truncation=np.concatenate([flat.truncation, seen.outside[extra]]).astype(np.float64),
+        truncation=np.concatenate([flat.truncation, seen.outside[seen.visible]]).astype(np.float64),
         occlusion=np.concatenate([flat.occlusion, solid.occlusion[extra]]).astype(np.int64),
-        xyxy_px=np.concatenate([flat.xyxy_px, seen.xyxy_px[extra]]),
+        xyxy_px=np.concatenate([flat.xyxy_px, seen.xyxy_px[seen.visible]]),
         hwl_m=columns[:, :3],
         location_m=columns[:, 3:6],
         rotation_y=columns[:, 6],

@@ -22,6 +22,8 @@ from fleetlabel.store import SequenceInfo, SequenceStore
 _AIM, _FIRST_FRAMES = 20_000, 32
 # Boxes per block of whole tracks.
 _TRACKS_AIM = 250_000
+# Cuboids; each takes some 10 kB while its edges are followed through the lens.
+_PROJECTED_AT_ONCE = 4096
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -116,8 +118,15 @@ class Labels(ABC):
 
     def seen(self, camera: str, cuboids: Boxes3D) -> Projected:
         """What a camera sees of cuboids that are where they were at its exposure."""
-        info = self.drive.info
-        return project_at(info.sensor(camera), info.trajectory, cuboids, cuboids.timestamp_ns)
+        info, parts = self.drive.info, []
+        for start in range(0, max(1, len(cuboids)), _PROJECTED_AT_ONCE):
+            some = cuboids.take(slice(start, start + _PROJECTED_AT_ONCE))
+            parts.append(project_at(info.sensor(camera), info.trajectory, some, some.timestamp_ns))
+        return Projected(
+            np.concatenate([part.xyxy_px for part in parts]),
+            np.concatenate([part.outside for part in parts]),
+            np.concatenate([part.visible for part in parts]),
+        )
 
     def cuboids_at(self, time_ns: I64, start: int, stop: int) -> Boxes3D:
         """Cuboids of the frames ``start:stop`` at other times than their own, each moved along its track.
