@@ -22,6 +22,7 @@ HEAVY = {
     "sqlalchemy",
     "alembic",
     "psycopg",
+    "prometheus_client",
 }
 LIGHT_PACKAGES = [
     "fleetlabel.geometry",
