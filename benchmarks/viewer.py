@@ -101,12 +101,12 @@ def _many_tracks(root: Path, count: int) -> dict[str, dict[str, float]]:
     n = len(frame)
     solid = Boxes3D(
         class_names=("car", "pedestrian"),
-        frame=frame,
+        frame=frame.astype(np.int32),
         timestamp_ns=times[frame],
-        class_id=track % 2,
+        class_id=(track % 2).astype(np.int16),
         track_id=track + 1,
         source=np.full(n, Source.DETECTOR),
-        detection=np.arange(n),
+        detection=np.arange(n, dtype=np.int32),
         center_m=np.stack([(track % 50) * 6.0, (track // 50) * 6.0, np.zeros(n)], axis=1),
         size_lwh_m=np.tile([4.0, 1.8, 1.6], (n, 1)),
         q_wxyz=quaternion.from_yaw(rng.normal(scale=0.02, size=n)),

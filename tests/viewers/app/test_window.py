@@ -67,9 +67,16 @@ class Desk:
     def catch_up(self) -> None:
         """The app has done what it was told: under load it lags, and presses are where the pointer is by then."""
         self.app.wait_for(
-            lambda: self.app.title() == self.mirror.title,
+            lambda: self._is_shown(self.app.title()),
             f"the app shows {self.app.title()!r}, not {self.mirror.title!r}",
         )
+
+    def _is_shown(self, title: str) -> bool:
+        s = self.mirror.session
+        if s.selected is None:  # the app may still show what the last correction was about
+            same_frame = title.split(" - ")[0] == self.mirror.title.split(" - ")[0]
+            return same_frame and s.enlarged in title
+        return title == self.mirror.title
 
     def bring_up(self, correction: Correction) -> None:
         """The mistake is brought onto the screen."""
