@@ -113,7 +113,26 @@ def rosbags(path: str) -> Any:
     return {"sensors": sensors, "poses": poses}
 
 
-QUESTIONS = {function.__name__: function for function in (nuscenes, argoverse2, rosbags)}
+def pykitti(root: str, day: str, drive: str) -> Any:
+    """Poses, calibration and points of a raw drive."""
+    import numpy as np
+    from pykitti.raw import raw
+
+    data = raw(root, day, drive)
+    calib = data.calib
+    found = {
+        cam: {"k": getattr(calib, f"K_{cam}").tolist(), "from_velo": getattr(calib, f"T_{cam}_velo").tolist()}
+        for cam in ("cam0", "cam2", "cam3")
+    }
+    return {
+        **found,
+        "poses": [packet.T_w_imu.tolist() for packet in data.oxts],
+        "velo_from_imu": np.linalg.inv(calib.T_cam0_velo).dot(calib.T_cam0_imu).tolist(),
+        "points": [np.asarray(sweep)[::50].tolist() for sweep in data.velo],
+    }
+
+
+QUESTIONS = {function.__name__: function for function in (nuscenes, argoverse2, rosbags, pykitti)}
 
 
 if __name__ == "__main__":

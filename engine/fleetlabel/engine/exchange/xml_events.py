@@ -38,7 +38,8 @@ def elements(path: Path) -> Iterator[Event]:
     """Beginnings and ends of all elements, in the order of the file.
 
     Raises:
-        UnsafeFileError: the file declares entities, or a document type that is more than a name, with which a small file can say a lot.
+        UnsafeFileError: the file declares entities, or a document type that is more than a name, with which a small
+            file can say a lot.
         SourceError: it is not well-formed, nested deeply or has excessive text.
     """
     found: list[Event] = []
@@ -69,6 +70,7 @@ def elements(path: Path) -> Iterator[Event]:
 
     parser.StartElementHandler, parser.EndElementHandler = start, end
     parser.CharacterDataHandler = characters
+
     def document_type(name: str, system: str | None, public: str | None, has_declarations: int) -> None:
         if system is not None or public is not None or has_declarations:  # KITTI's tracklets have a name only
             refuse()

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from fleetlabel.engine.ingest.argoverse2 import Argoverse2
 from fleetlabel.engine.ingest.fetching import local_copy
+from fleetlabel.engine.ingest.kitti_raw import KittiRaw
 from fleetlabel.engine.ingest.kitti_tracking import KittiTracking
 from fleetlabel.engine.ingest.mcap_log import McapLog
 from fleetlabel.engine.ingest.nuscenes import NuScenes
@@ -22,6 +23,7 @@ FORMATS: tuple[SourceFormat, ...] = (
     NuScenes(),
     Argoverse2(),
     McapLog(),
+    KittiRaw(),
     KittiTracking(),
 )
 
