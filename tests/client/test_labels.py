@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,7 @@ from fleetlabel.store import SequenceStore
 from fleetlabel.v1 import label_service_pb2 as pb
 from fleetlabel.v1.label_service_pb2_grpc import LabelServiceStub
 from labels.random_edits import edits
-from labels.scenes import CAMERAS, FRAMES, NAMES, cuboids, open_labels, pictures
+from labels.scenes import CAMERAS, FRAMES, NAMES, cuboids, make_store, open_labels, pictures
 from rpc.servers import Served
 
 
@@ -91,6 +92,20 @@ def test_every_box_says_where_it_comes_from(labels: RemoteLabels) -> None:
         solver = "course" if track == 1 else ""
         assert origin[row].version == ("" if track in (1, 2) else "auto")
         assert origin[row].solver.startswith(solver) and bool(origin[row].solver) == bool(solver)
+
+
+def test_many_boxes_come_in_blocks_of_whole_frames(connect: Connect, store: SequenceStore) -> None:
+    many = make_store(store.root.parent / "many.zarr", n_frames=700, n_tracks=30)
+    now = connect().sequence("many").labels.now()
+    for first, last, camera in ((0, 700, ""), (3, 300, ""), (0, 700, "front"), (650, 700, "front")):
+        found = list(now.blocks2d(camera, first, last) if camera else now.blocks3d(first, last))
+        edges = [(block.start, block.stop) for block in found]
+        assert edges[0][0] == first and edges[-1][1] == last
+        assert all(before[1] == after[0] for before, after in pairwise(edges))
+        assert max(len(block.boxes) for block in found) <= 4_000
+        local = open_labels(many.root).now
+        expected: Boxes = local.boxes2d(camera, first, last) if camera else local.boxes3d(first, last)
+        assert_same_boxes(type(expected).concatenate([block.boxes for block in found]), expected)
 
 
 def test_what_is_not_there_is_not_found(labels: RemoteLabels, connect: Connect) -> None:

@@ -301,7 +301,6 @@ class LabelSessions:
                 labels = await self._engine.in_thread(lambda: Labels.open(store))
                 session = self._sessions[path] = LabelSession(self._engine, store, labels)
             self._sessions.move_to_end(path)
-        self._opening.pop(path, None)
         self._close_some()
         return session
 
