@@ -102,8 +102,15 @@ def test_datumaro_reads_what_we_write(tmp_path: Path, ask_oracle: Callable[..., 
     (tmp_path / "images").mkdir()
     rows = ask_oracle("datumaro", "coco_instances", tmp_path)
     for camera, boxes in labels.boxes2d.items():
-        mine = sorted(zip(boxes.frame.tolist(), boxes.xyxy_px.tolist(), boxes.class_labels().tolist(), strict=True))
+        mine = sorted(
+            zip(boxes.frame.tolist(), boxes.xyxy_px.tolist(), boxes.class_labels().tolist(), strict=True)
+        )
         theirs = sorted((r["frame"], r["xyxy"], r["label"]) for r in rows if f"/{camera}/" in r["id"])
         assert [(row[0], row[2]) for row in theirs] == [(row[0], row[2]) for row in mine]
         np.testing.assert_allclose([row[1] for row in theirs], [row[1] for row in mine], atol=0.011)
-    assert {row["attributes"].get("source") for row in rows} <= {"detector", "interpolated", "smoothed", "human"}
+    assert {row["attributes"].get("source") for row in rows} <= {
+        "detector",
+        "interpolated",
+        "smoothed",
+        "human",
+    }

@@ -13,10 +13,19 @@ import pytest
 
 from exchange.contract import LabelFormatContract
 from exchange.scenes import CAMERAS, LabelsInMemory, drive, random_labels
-from fleetlabel.engine.exchange import export_labels, format_named, read_labels, writable_format
+from fleetlabel.engine.exchange import (
+    export_labels,
+    format_named,
+    import_labels,
+    read_labels,
+    writable_format,
+)
 from fleetlabel.engine.exchange.certificate import match
+from fleetlabel.engine.exchange.detections import detected_cuboids
+from fleetlabel.engine.ingest.testing import ingest
 from fleetlabel.model.boxes import Source
 from fleetlabel.model.errors import SourceError
+from ingest.nuscenes_drive import VERSION, write_nuscenes
 
 
 class TestNuScenes(LabelFormatContract):
@@ -114,6 +123,31 @@ def test_results_of_another_drive_are_refused(tmp_path: Path) -> None:
     path = path.rename(tmp_path / "results.json")
     with pytest.raises(SourceError, match="another drive"):
         read_labels(format_named("nuscenes-results"), path, drive(name="tuesday"))
+
+
+def test_tables_of_a_whole_data_set_come_onto_the_scene_that_was_ingested_from_it(tmp_path: Path) -> None:
+    write_nuscenes(tmp_path / "data")
+    store = ingest(tmp_path / "data", tmp_path / "drive.zarr")
+    version, _ = import_labels(store, writable_format("nuscenes"), tmp_path / "data")
+    mine, theirs = store.labels3d(version.name), store.labels3d("ground_truth")
+    partner = match(mine, theirs, by_identity=False)
+    assert len(mine) == len(theirs) == len(np.unique(partner))
+    np.testing.assert_allclose(mine.corners_m(), theirs.corners_m()[partner], rtol=0, atol=1e-6)
+    np.testing.assert_array_equal(mine.timestamp_ns, theirs.timestamp_ns[partner])
+    assert mine.class_labels().tolist() == theirs.class_labels()[partner].tolist()
+    # A detector's results on that data set: the tables beside them say when each sample was.
+    rows = json.loads((tmp_path / "data" / VERSION / "sample_annotation.json").read_text())
+    found: dict[str, list[Any]] = {}
+    for row in rows:
+        box = {name: row[name] for name in ("translation", "size", "rotation")}
+        found.setdefault(row["sample_token"], []).append(
+            box | {"detection_name": "car", "detection_score": 0.5}
+        )
+    path = tmp_path / "data/results.json"
+    path.write_text(json.dumps({"results": found}))
+    detected = detected_cuboids(path, store.info)
+    partner = match(detected, theirs, by_identity=False)
+    np.testing.assert_allclose(detected.corners_m(), theirs.corners_m()[partner], rtol=0, atol=1e-6)
 
 
 def test_tables_that_name_files_elsewhere_open_none(tmp_path: Path) -> None:

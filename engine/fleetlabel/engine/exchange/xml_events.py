@@ -88,6 +88,6 @@ def elements(path: Path) -> Iterator[Event]:
                 yield from found
                 found.clear()
             parser.Parse(b"", True)
-        except expat.ExpatError as error:
+        except (expat.ExpatError, LookupError) as error:  # LookupError: an encoding that nobody knows
             raise SourceError(f"{path} is not well-formed XML ({error}); export it again") from error
         yield from found
