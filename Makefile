@@ -64,11 +64,12 @@ format: $(STAMP)
 proto: $(STAMP)
 	@.ci/generated $(BIN)/python $(if $(filter yes,$(BREAK)),--accept-break)
 
-# TrackEval, py-motmetrics and nuscenes-devkit, which tests compare our metrics with, in an environment of their own.
+# TrackEval, py-motmetrics, nuscenes-devkit, Datumaro and others, which tests compare our metrics and label files with,
+# in an environment of their own.
 oracles: $(ORACLES)/.installed
 
 $(ORACLES)/.installed: .ci/oracles.txt
-	@echo "setup: installing TrackEval, py-motmetrics and nuscenes-devkit into $(ORACLES)"
+	@echo "setup: installing TrackEval, py-motmetrics, nuscenes-devkit and Datumaro into $(ORACLES)"
 	@$(PYTHON) -m venv $(ORACLES)
 	@$(ORACLES)/bin/pip install --quiet --disable-pip-version-check --no-deps -r .ci/oracles.txt || { rm -rf $(ORACLES); exit 1; }
 	@touch $@

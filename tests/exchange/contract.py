@@ -40,7 +40,7 @@ class LabelFormatContract:
         """Random labels that the format can carry exactly as far as it declares."""
         return random_labels(seed, lean=self.lean, classes=self.classes, **options)
 
-    @settings(max_examples=25, suppress_health_check=_INHERITED)
+    @settings(max_examples=20, suppress_health_check=_INHERITED)
     @given(seed=st.integers(0, 2**32 - 1))
     def test_boxes_come_back_exactly(self, seed: int, tmp_path_factory: pytest.TempPathFactory) -> None:
         out = tmp_path_factory.mktemp("out")
@@ -109,7 +109,7 @@ class LabelFormatContract:
         with pytest.raises(SourceError, match="another drive|no boxes"):
             read_labels(self.format, tmp_path, drive(n_frames=3, seed=2))
 
-    @settings(max_examples=40, suppress_health_check=_INHERITED)
+    @settings(max_examples=25, suppress_health_check=_INHERITED)
     @given(data=st.data())
     def test_damaged_files_give_an_error_that_names_them(
         self, data: st.DataObject, tmp_path_factory: pytest.TempPathFactory

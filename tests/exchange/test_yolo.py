@@ -74,6 +74,7 @@ def test_a_yaml_bomb_is_refused(tmp_path: Path) -> None:
         )
 
 
+@pytest.mark.slow
 def test_ultralytics_accepts_what_we_write(tmp_path: Path) -> None:
     verify = pytest.importorskip("ultralytics.data.utils", exc_type=ImportError).verify_image_label
     import cv2
