@@ -225,6 +225,16 @@ ARGOVERSE2: Mapping[str, str] = MappingProxyType(
     }
 )
 
+# Vehicles of every kind are one type.
+WAYMO: Mapping[str, str] = MappingProxyType(
+    {
+        "TYPE_VEHICLE": "car",
+        "TYPE_PEDESTRIAN": "pedestrian",
+        "TYPE_CYCLIST": "bicycle",
+        "TYPE_SIGN": "traffic_sign",
+    }
+)
+
 VOCABULARIES: Mapping[str, Mapping[str, str]] = MappingProxyType(
     {
         "fleetlabel": {name: name for name in CLASSES},
@@ -233,6 +243,7 @@ VOCABULARIES: Mapping[str, Mapping[str, str]] = MappingProxyType(
         "pandaset": PANDASET,
         "nuscenes": NUSCENES,
         "argoverse2": ARGOVERSE2,
+        "waymo": WAYMO,
     }
 )
 

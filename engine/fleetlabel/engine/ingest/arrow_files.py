@@ -6,7 +6,8 @@ a :class:`SourceError` that names the file.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,23 +46,38 @@ def read_feather(path: Path, columns: Sequence[str]) -> pl.DataFrame:
         SourceError: it is missing, empty, damaged, too large, or lacks a column.
     """
     library = polars_for(path)
-    _small_enough(path)
-    try:
-        lacking = [name for name in columns if name not in library.read_ipc_schema(path)]
-        if not lacking:
-            rows = library.scan_ipc(path).select(library.len()).collect().item()
-            _few_enough(path, rows)
-            table: pl.DataFrame = library.read_ipc(path, columns=list(columns))
-            return table
-    except SourceError:
-        raise
-    except (library.exceptions.PolarsError, OSError, ValueError, TypeError) as error:
-        raise _damaged(path, error) from error
-    except BaseException as error:  # a panic in the library is no Exception
-        if not isinstance(error, library.exceptions.PanicException):
-            raise
-        raise _damaged(path, error) from error
-    raise SourceError(f"{path} has no columns {', '.join(lacking)}; restore it from the original log")
+    if _size(path) > MAX_FILE_BYTES:
+        raise SourceError(
+            f"{path} has {_size(path) >> 20} MiB, more than the {MAX_FILE_BYTES >> 20} that a table of a drive has"
+        )
+    with _damage_named(path, library):
+        _require(path, columns, library.read_ipc_schema(path))
+        _few_enough(path, library.scan_ipc(path).select(library.len()).collect().item())
+        table: pl.DataFrame = library.read_ipc(path, columns=list(columns))
+        return table
+
+
+def read_parquet(
+    path: Path, columns: Sequence[str], rows: Mapping[str, Sequence[int]] | None = None
+) -> pl.DataFrame:
+    """Columns of a Parquet file.
+
+    Args:
+        rows: only those whose value of each column is one of these; what the others hold is not unpacked.
+
+    Raises:
+        SourceError: it is missing, empty, damaged, has too many rows, or lacks a column.
+    """
+    library = polars_for(path)
+    _size(path)
+    with _damage_named(path, library):
+        found = library.scan_parquet(path)
+        _require(path, columns, found.collect_schema())
+        _few_enough(path, found.select(library.len()).collect().item())
+        for name, values in (rows or {}).items():
+            found = found.filter(library.col(name).is_in(list(values)))
+        table: pl.DataFrame = found.select(*columns).collect()
+        return table
 
 
 def floats(table: pl.DataFrame, columns: Sequence[str], path: Path) -> F64:
@@ -110,17 +126,35 @@ def texts(table: pl.DataFrame, column: str, path: Path) -> list[str]:
         raise SourceError(f"{path}: column {column} holds {table[column].dtype}, not text") from error
 
 
-def _small_enough(path: Path) -> None:
+@contextmanager
+def _damage_named(path: Path, library: Any) -> Iterator[None]:
+    """Makes whatever the library raises over a file's content an error that names it."""
+    try:
+        yield
+    except SourceError:
+        raise
+    except (library.exceptions.PolarsError, OSError, ValueError, TypeError) as error:
+        raise _damaged(path, error) from error
+    except BaseException as error:  # a panic in the library is no Exception
+        if not isinstance(error, library.exceptions.PanicException):
+            raise
+        raise _damaged(path, error) from error
+
+
+def _size(path: Path) -> int:
     try:
         size = path.stat().st_size
     except FileNotFoundError as error:
         raise SourceError(f"{path} is missing; restore it from the original log") from error
     if not size:
         raise SourceError(f"{path} is empty (0 bytes); restore it from the original log")
-    if size > MAX_FILE_BYTES:
-        raise SourceError(
-            f"{path} has {size >> 20} MiB, more than the {MAX_FILE_BYTES >> 20} that a table of a drive has"
-        )
+    return size
+
+
+def _require(path: Path, columns: Sequence[str], schema: Any) -> None:
+    lacking = [name for name in columns if name not in schema]
+    if lacking:
+        raise SourceError(f"{path} has no columns {', '.join(lacking)}; restore it from the original log")
 
 
 def _few_enough(path: Path, rows: int) -> None:

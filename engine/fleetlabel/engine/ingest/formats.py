@@ -13,6 +13,7 @@ from fleetlabel.engine.ingest.nuscenes import NuScenes
 from fleetlabel.engine.ingest.pandaset import PandaSet
 from fleetlabel.engine.ingest.rig import RigFolder
 from fleetlabel.engine.ingest.source import SequenceSource, SourceFormat
+from fleetlabel.engine.ingest.waymo import Waymo
 from fleetlabel.model.errors import SourceError, UsageError
 from fleetlabel.store.groups import read_group
 from fleetlabel.store.object_path import ObjectPath, place_of
@@ -23,6 +24,7 @@ FORMATS: tuple[SourceFormat, ...] = (
     NuScenes(),
     Argoverse2(),
     McapLog(),
+    Waymo(),
     KittiRaw(),
     KittiTracking(),
 )

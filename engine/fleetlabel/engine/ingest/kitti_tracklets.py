@@ -39,7 +39,7 @@ def read_tracklets(path: Path, frame_ns: I64, world_from_velo: F64) -> GroundTru
     kinds, rows, quarantined = _rows(path, len(frame_ns))
     table = np.array(rows, dtype=np.float64).reshape(-1, 2 + len(_SIZE) + len(_POSE))
     table = table[np.lexsort((table[:, 1], table[:, 0]))]
-    frame, track = table[:, 0].astype(np.int64), table[:, 1].astype(np.int64)
+    frame, track = table[:, 0].astype(np.int32), table[:, 1].astype(np.int64)
     size, pose = table[:, 2:5], table[:, 5:]
     center = pose[:, :3] + np.array([0.0, 0.0, 0.5]) * size[:, 2:]
     velo_from_box = se3.transform(quaternion.to_matrix(quaternion.from_yaw(pose[:, 5])), center)

@@ -136,7 +136,7 @@ def estimate_rig(lidar: PosedTimes, cameras: Mapping[str, PosedTimes]) -> Rig:
         unused[np.flatnonzero(usable)[~agrees]] = True
         if unused.any():
             warnings.append(_unused(camera, unused))
-    return Rig(_merged(times, poses), ego_from_camera, tuple(warnings))
+    return Rig(merged(times, poses), ego_from_camera, tuple(warnings))
 
 
 def _covered(trajectory: Trajectory, timestamp_ns: I64) -> Bool:
@@ -162,7 +162,7 @@ def _agrees(relative: F64, expected: F64) -> Bool:
     return near
 
 
-def _merged(times: list[I64], poses: list[F64]) -> Trajectory:
+def merged(times: list[I64], poses: list[F64]) -> Trajectory:
     """One trajectory: all samples of the first sensor, those of others where none is within 1 ms."""
     kept_times, kept_poses = times[0], poses[0]
     for more_times, more_poses in zip(times[1:], poses[1:], strict=True):
