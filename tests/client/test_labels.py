@@ -71,6 +71,20 @@ def test_what_was_read_stays_whatever_is_edited(labels: RemoteLabels, store: Seq
     assert 2 not in labels.now().boxes3d().track_id
 
 
+def test_who_reads_on_while_others_edit_costs_no_replay_of_the_journal(
+    labels: RemoteLabels, store: SequenceStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pinned = []
+    for number in range(5):
+        pinned.append(labels.now())
+        labels.commit([pose(1, number)], base=pinned[-1])
+    local = open_labels(store.root)
+    expected = [local.at(number) for number in range(5)]
+    monkeypatch.setattr(Labels, "at", lambda *_: pytest.fail("replayed"))
+    for remote, there in zip(pinned, expected, strict=True):
+        assert_same_labels(remote, there)
+
+
 def test_an_object_comes_with_its_boxes_and_what_people_said(
     labels: RemoteLabels, store: SequenceStore
 ) -> None:

@@ -30,6 +30,7 @@ _OPEN_SESSIONS = 128
 _LOOK_EVERY_S = 1.0  # for what other processes saved
 _OLDEST_S = 5.0  # head that is shown while somebody else is looking
 _KEPT_SNAPSHOTS, _KEPT_QUEUES, _KEPT_MESSAGES = 4, 2, 256
+_KEPT_HEADS, _KEPT_OBJECTS = 64, 200_000  # heads of lately, as long as they have no more objects together
 _BATCH_RECORDS, _BATCH_BYTES = 256, 1 << 20
 
 
@@ -67,6 +68,7 @@ class LabelSession:
         self._watchers = 0
         self._looker: asyncio.Task[None] | None = None
         self._lost: Exception | None = None
+        self._heads: OrderedDict[int, View] = OrderedDict()
         self._snapshots: OrderedDict[str | int, View] = OrderedDict()
         self._queues: OrderedDict[float, Queue] = OrderedDict()
         self._messages: OrderedDict[int, edits_pb2.EditRecord] = OrderedDict()
@@ -121,9 +123,25 @@ class LabelSession:
 
     def _advance(self) -> None:
         if self._labels.now is not self.head.snapshot:
+            self._keep_head()
             self.head = self._view_now()
             self._changed.set()
             self._changed = asyncio.Event()
+
+    def _keep_head(self) -> None:
+        """Keeps the head for those who read on in it: to replay all records for each of their reads would take long."""
+        old = self.head.snapshot
+        # With boxes of its own: those of an object that was changed would be solved anew by turns.
+        own = Snapshot(old.base, old.state, old.solver, dict(old.solved))
+        if self.head.state.base_version == self._labels.base.name:
+            self._heads[self.head.state.record] = View(own, self.head.state)
+        else:
+            self._heads.clear()
+        while len(self._heads) > _KEPT_HEADS or (
+            len(self._heads) > 1
+            and sum(len(view.snapshot.state.objects) for view in self._heads.values()) > _KEPT_OBJECTS
+        ):
+            self._heads.popitem(last=False)
 
     def _view_now(self) -> View:
         labels = self._labels
@@ -140,6 +158,8 @@ class LabelSession:
         head = await self.now()
         if at is None or at == head.state.record:
             return head
+        if isinstance(at, int) and at in self._heads:
+            return self._heads[at]
         if at in self._snapshots:
             self._snapshots.move_to_end(at)
             return self._snapshots[at]
