@@ -35,7 +35,7 @@ pytestmark = [
     pytest.mark.timeout(1500),
     pytest.mark.skipif(bool(missing_for_windows()), reason=f"no windows here: {missing_for_windows()}"),
 ]
-_KILLED_AFTER = ("wrong size", "one object twice", "late birth")
+_KILLED_AFTER = ("wrong size", "one object twice", "late birth", "good as it is")
 
 
 @pytest.fixture(scope="module")

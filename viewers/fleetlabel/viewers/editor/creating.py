@@ -123,10 +123,7 @@ def follow(ghost: Ghost, cloud_of: CloudOf, ego_xy_of: CloudOf, n_frames: int) -
         poses.update(_followed(drawn, ghost.frame, direction, cloud_of, ego_xy_of, n_frames))
     moving = sum(points_in(box, cloud_of(frame), _SLACK_M) for frame, box in poses.items())
     standing = sum(points_in(drawn, cloud_of(frame), _SLACK_M) for frame in poses)
-    if standing >= _STANDS * moving:
-        poses = dict.fromkeys(poses, drawn)
-    else:
-        poses = _headed(poses)
+    poses = dict.fromkeys(poses, drawn) if standing >= _STANDS * moving else _headed(poses)
     return Ghost(ghost.class_name, ghost.frame, dict(sorted(poses.items())))
 
 

@@ -11,7 +11,7 @@ from fleetlabel.geometry import se3
 from fleetlabel.labels import Edit
 from fleetlabel.labels import edits as e
 from fleetlabel.model.errors import EditError
-from fleetlabel.viewers.editor import commands
+from fleetlabel.viewers.editor import commands, object_commands, pane_commands
 from fleetlabel.viewers.editor.drawing import draw_here, new_in_picture, picture_place
 from fleetlabel.viewers.editor.fitting import fitted_face
 from fleetlabel.viewers.editor.gizmo2d import Xyxy, boxes_under, dragged, handle_at
@@ -158,7 +158,7 @@ def choose(editor: Editor, object_id: int | None) -> None:
         if object_id is None:
             editor.say("That is no object; click one, or Esc gives up")
         else:
-            commands.merge_with(editor, object_id)
+            object_commands.merge_with(editor, object_id)
         return
     if s.ghost is None:
         editor.select(object_id)
@@ -278,7 +278,7 @@ def _on_panes(editor: Editor, event: PointerEvent) -> None:
             return
         words = {"body": "moved", "knob": "turned", "face": "resized", "corner": "resized"}
         editor.next_action()
-        commands.put_box(editor, moved, words[drag.handle.kind], resized)
+        pane_commands.put_box(editor, moved, words[drag.handle.kind], resized)
 
 
 # --- the others -----------------------------------------------------------------------------------------------------
