@@ -74,7 +74,8 @@ class KittiRaw(SourceFormat):
     def _folders(path: Path) -> dict[str, Path]:
         if _is_drive(path):
             return {path.resolve().name: path}
-        found = [*path.glob("*_drive_*_sync"), *path.glob("*/*_drive_*_sync")]
+        days = [path, *path.glob("[0-9][0-9][0-9][0-9]_[0-9][0-9]_[0-9][0-9]")]
+        found = [folder for day in days if day.is_dir() for folder in day.glob("*_drive_*_sync")]
         return {folder.name: folder for folder in found if _is_drive(folder)}
 
 

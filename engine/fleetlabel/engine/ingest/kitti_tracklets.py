@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 
-from fleetlabel.engine.exchange.xml_events import elements
 from fleetlabel.engine.ingest.source import GroundTruth
 from fleetlabel.geometry import quaternion, se3
 from fleetlabel.geometry.arrays import F64, I64
@@ -64,6 +63,8 @@ def read_tracklets(path: Path, frame_ns: I64, world_from_velo: F64) -> GroundTru
 
 def _rows(path: Path, n_frames: int) -> tuple[list[str], list[list[float]], list[Quarantined]]:
     """Type of every tracklet, a row (frame, track, l w h, numbers of _POSE) per box, and what is none."""
+    from fleetlabel.engine.exchange.xml_events import elements  # that package imports this one
+
     kinds: list[str] = []
     rows: list[list[float]] = []
     quarantined: list[Quarantined] = []

@@ -308,7 +308,7 @@ def _tables(folder: Path, state: tuple[tuple[int, int], ...]) -> NuScenesTables:
 
 
 def _versions(path: Path) -> list[Path]:
-    return sorted(file.parent for file in path.glob("v1.0-*/scene.json"))
+    return sorted(folder for folder in path.glob("v1.0-*") if (folder / "scene.json").exists())
 
 
 def _pinhole(intrinsic: str, rows: list[tuple[Any, ...]], where: str) -> PinholeCamera:

@@ -7,6 +7,7 @@ database: in memory if they are small, in ``FLEETLABEL_SCRATCH`` otherwise, wher
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 import os
 import secrets
@@ -16,10 +17,10 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from fleetlabel.engine.exchange.json_members import members
 from fleetlabel.engine.ingest.fetching import scratch_folder
 from fleetlabel.model.errors import SourceError
 from fleetlabel.store import durable
+from fleetlabel.store.object_path import ObjectPath
 
 TABLES = (
     *("scene", "log", "sample", "sample_data", "ego_pose", "calibrated_sensor", "sensor"),
@@ -49,8 +50,16 @@ _INDEXED = "create index of_scene on sample_data(scene); create index labels_of 
 
 
 def scene_names(folder: Path) -> dict[str, str]:
-    """Token by name of the scenes in a folder of tables."""
-    return {row[1]: row[0] for row in _scenes(folder)}
+    """Token by name of the scenes in a folder of tables, which may be on object storage."""
+    if not isinstance(folder, ObjectPath):
+        return {row[1]: row[0] for row in _scenes(folder)}
+    path = folder / "scene.json"
+    try:
+        return {str(row["name"]): str(row["token"]) for row in json.loads(path.read_bytes())}
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise SourceError(
+            f"{path} is no table of scenes ({error!r}); restore it from the original log"
+        ) from error
 
 
 class NuScenesTables:
@@ -203,6 +212,8 @@ def _texts(folder: Path, name: str, *fields: str) -> Iterator[tuple[Any, ...]]:
 
 def _table(folder: Path, name: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Rows of a table, each with its place for messages."""
+    from fleetlabel.engine.exchange.json_members import members  # that package imports this one
+
     path = folder / f"{name}.json"
     for _, at, row in members(path, ()):
         if not isinstance(row, Mapping):
