@@ -82,6 +82,22 @@ def test_members_are_those_of_json(tmp_path: Path) -> None:
     assert [key for _, key, _ in members(path, ())] == list(document)
 
 
+def test_a_class_for_every_box_is_refused(tmp_path: Path) -> None:
+    rows = "".join(f"1 {n} class{n} 0 0 0 1 1 2 2 -1 -1 -1 0 0 0 0\n" for n in range(40_000))
+    (tmp_path / "front.txt").write_text(rows)
+    boxes = [{"image_id": 1, "category_id": n, "bbox": [1, 1, 2, 2]} for n in range(40_000)]
+    categories = [{"id": n, "name": f"class{n}"} for n in range(40_000)]
+    document = {
+        "images": [{"id": 1, "file_name": "front/1.jpg"}],
+        "categories": categories,
+        "annotations": boxes,
+    }
+    (tmp_path / "front.json").write_text(json.dumps(document))
+    for name, file in (("kitti", "front.txt"), ("coco", "front.json")):
+        with pytest.raises(SourceError, match="more than 10000 classes"):
+            read_labels(format_named(name), tmp_path / file, drive(), camera="front")
+
+
 def test_an_archive_with_many_files_or_a_bomb_is_refused(tmp_path: Path) -> None:
     one = tmp_path / "front.zip"
     with zipfile.ZipFile(one, "w") as archive:

@@ -13,6 +13,7 @@ import numpy as np
 from fleetlabel.engine.exchange.certificate import match
 from fleetlabel.engine.exchange.contract import LabelFormat, Reading
 from fleetlabel.engine.exchange.labels import Drive
+from fleetlabel.engine.exchange.rows import refuse_classes
 from fleetlabel.engine.exchange.writing import REPORT
 from fleetlabel.model.boxes import Boxes, Boxes2D, Boxes3D
 from fleetlabel.model.errors import SourceError
@@ -64,6 +65,7 @@ def read_labels(format: LabelFormat, path: Path, drive: Drive, camera: str | Non
     names = tuple(
         dict.fromkeys(name for blocks in parts.values() for boxes in blocks for name in boxes.class_names)
     )
+    refuse_classes(path, len(names))
     joined = {
         camera: type(blocks[0]).concatenate([boxes.with_class_names(names) for boxes in blocks])
         for camera, blocks in parts.items()

@@ -14,7 +14,7 @@ import numpy as np
 from fleetlabel.engine.exchange.contract import BLOCK_ROWS, Block, Carries, Reading, exactly
 from fleetlabel.engine.exchange.kitti_rows import KittiRows, ego_from_rect, kitti_rows
 from fleetlabel.engine.exchange.labels import Drive, Labels
-from fleetlabel.engine.exchange.rows import block, frame_column
+from fleetlabel.engine.exchange.rows import block, frame_column, refuse_classes
 from fleetlabel.engine.ingest.files import numbers
 from fleetlabel.engine.ingest.kitti_calib import KittiCalib
 from fleetlabel.engine.ingest.kitti_labels import (
@@ -125,6 +125,7 @@ class KittiParser:
         frame = frame_column(frames, wheres, str, self._reading)
         order = np.argsort(frame, kind="stable")
         class_names = (*KITTI, DONT_CARE, *sorted(set(names) - {*KITTI, DONT_CARE}))
+        refuse_classes(wheres[0], len(class_names))
         place = {name: row for row, name in enumerate(class_names)}
         ignore = np.array([name == DONT_CARE for name in names], dtype=np.bool_)[order]
         values = values[order]

@@ -16,7 +16,7 @@ import numpy as np
 from fleetlabel.engine.exchange.contract import BLOCK_ROWS, Block, Carries, Reading, WritableFormat, exactly
 from fleetlabel.engine.exchange.files import label_files
 from fleetlabel.engine.exchange.labels import Labels, is_keyframe
-from fleetlabel.engine.exchange.rows import block, camera_named, checked, frame_column
+from fleetlabel.engine.exchange.rows import block, camera_named, checked, frame_column, refuse_classes
 from fleetlabel.engine.exchange.writing import new_bytes, new_folder
 from fleetlabel.geometry.arrays import AnyArray
 from fleetlabel.model.boxes import Boxes, Boxes2D, Boxes3D, Source
@@ -148,6 +148,7 @@ def _blocks(table: pl.DataFrame, path: Path, reading: Reading) -> Iterator[Block
     frames = columns.pop("frame").tolist()
     columns["frame"] = frame_column(frames, rows, lambda row: f"{path} row {row}", reading)
     names, columns["class_id"] = np.unique(_texts(table, "class", path), return_inverse=True)
+    refuse_classes(path, len(names))
     columns["class_id"] = columns["class_id"].astype(np.int16)
     checked(kind, columns, lambda row: f"{path} row {row}")
     named = kind is Boxes2D and "camera" in table.columns

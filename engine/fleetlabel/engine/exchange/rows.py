@@ -15,6 +15,8 @@ from fleetlabel.geometry.arrays import AnyArray
 from fleetlabel.model.boxes import Boxes2D, Boxes3D
 from fleetlabel.model.errors import SourceError, UsageError
 
+# Eight times the largest vocabulary that detectors are trained on.
+_MAX_CLASSES = 10_000
 _CUBOID = ("center_m", "size_lwh_m", "q_wxyz")
 
 
@@ -52,6 +54,8 @@ class Rows:
             values: in the order of ``columns``.
         """
         class_id = self._class_names.setdefault(name, len(self._class_names))
+        if class_id >= _MAX_CLASSES:
+            refuse_classes(self._path, len(self._class_names))
         self._rows.append((at, camera, frame, class_id, *values))
 
     def full(self) -> bool:
@@ -109,6 +113,16 @@ class Rows:
                     f"{self._where(at)}: {name} is {str(value)[:60]}, expected {kind} ({dtype})"
                 )
         raise SourceError(f"{self._path}: {name} cannot be read as {dtype} {shape}")
+
+
+def refuse_classes(path: Path | str, count: int) -> None:
+    """Refuses files that give nearly every box a class of its own, which no label file does.
+
+    Raises:
+        SourceError: there are more than :data:`_MAX_CLASSES`.
+    """
+    if count > _MAX_CLASSES:
+        raise SourceError(f"{path} has more than {_MAX_CLASSES} classes; is the class in another column?")
 
 
 def checked(
