@@ -23,6 +23,7 @@ from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any
 
+from fleetlabel.engine.cluster import connect
 from fleetlabel.engine.fleet.run import run_fleet
 from fleetlabel.engine.pipeline import tasks, warm_detectors
 from fleetlabel.engine.pipeline.config import load_config
@@ -157,6 +158,7 @@ def serve_worker(
 def drive_fleet(source: Path, settings: dict[str, Any], log: Path) -> None:
     """A driver; how it ended is its exit code, and what it complained of is in the log."""
     _prepare(None, {})
+    sys.modules[connect.__module__].REFUSED_S = 60.0  # type: ignore[attr-defined]  # a busy machine starts slowly
     try:
         run_fleet([source], load_config(None, settings))
     except FleetLabelError as error:
