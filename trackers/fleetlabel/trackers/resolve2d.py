@@ -39,7 +39,7 @@ def solve_track_2d(
         key_frame: (M,) int64, in any order.
         key_box: (M, 4) xyxy_px.
         absent: frames ``start:stop`` at which there is no box; detections there are left out.
-        picture_px: width and height: where the border cuts an edge off, it goes on outside; boxes end at the border.
+        picture_px: width and height: an edge that was seen cut off by the border goes on outside, and its boxes end there.
         config: see :class:`Resolve2DConfig`.
 
     Raises:
@@ -69,7 +69,7 @@ def solve_track_2d(
 def _solved(
     given: Given, measured: F64, key: F64, picture_px: tuple[float, float] | None, config: Resolve2DConfig
 ) -> tuple[F64, F64]:
-    """Boxes and standard deviations (K, 4) of the edges, each on its own."""
+    """Boxes and standard deviations (K, 4) of the edges, each of which has a course of its own."""
     known = np.where(given.is_key[:, None], key, measured)
     at = np.flatnonzero(given.is_key | given.seen)
     if not given.seen.any():
