@@ -121,7 +121,7 @@ def fit_course(
     given: Given, measured: F64, key: F64, scale: F64, turn_rad: F64, noise: CourseNoise, shares: F64,
     config: ResolveConfig, factors: tuple[float, ...],
 ) -> Fit:  # fmt: skip
-    """The likeliest course of D = 1 or 2 numbers of a box, over motions as strong as ``factors`` and detections' errors.
+    """The likeliest course of D = 1 or 2 numbers of a box, over strengths of motion and of errors.
 
     ``measured`` and ``key`` are (K, D) and count where there are such; ``shares`` (2, D) multiply jitter and bias.
     Detections follow a Student-t: each pass weighs them by how far they lay off in the pass before.

@@ -39,7 +39,7 @@ def solve_track_2d(
         key_frame: (M,) int64, in any order.
         key_box: (M, 4) xyxy_px.
         absent: frames ``start:stop`` at which there is no box; detections there are left out.
-        picture_px: width and height: an edge that was seen cut off by the border goes on outside, and its boxes end there.
+        picture_px: width and height: an edge that was seen cut off goes on outside, and its boxes end at the border.
         config: see :class:`Resolve2DConfig`.
 
     Raises:
