@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import struct
+import threading
+import time
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -236,24 +238,35 @@ def test_an_upload_that_cannot_be_leaves_nothing(
     assert not (root / "new.zarr").exists() and not served.engine.operations.list().operations
 
 
-def test_a_client_that_vanishes_in_the_middle_leaves_nothing(
-    api: Api, served: Served, source: SequenceSource
+@pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
+def test_a_client_that_vanishes_leaves_nothing(
+    api: Api, served: Served, source: SequenceSource, share: float
 ) -> None:
-    sent = messages_of(source, "new.zarr")
-    call: list[grpc.Future] = []
+    """It does so as soon as the engine has begun, in the middle, and when just the commit is missing."""
+    sent = messages_of(source, "new.zarr")[:-1]
+    folder, vanish = served.engine.uploads.folder, threading.Event()
 
-    def half() -> Iterator[Message]:
-        yield from sent[: len(sent) // 2]
-        while not list(served.engine.uploads.folder.iterdir()):
-            pass  # until the engine has begun with it
-        call[0].cancel()
+    def some() -> Iterator[Message]:
+        yield from sent[: 1 + int(share * len(sent))]
+        vanish.wait()  # the stream stays open
 
-    call.append(api.sequences.UploadSequence.future(half()))
+    call = api.sequences.UploadSequence.future(some())
+    if share:
+        _until(lambda: any(folder.iterdir()))
+    call.cancel()
+    vanish.set()
     with pytest.raises(grpc.FutureCancelledError):
-        call[0].result()
-    while list(served.engine.uploads.folder.iterdir()):
-        pass  # until it has noticed
+        call.result()
+    assert api.sequences.ListSequences(
+        pb.ListSequencesRequest()
+    ).sequences  # later than what the engine had begun
+    _until(lambda: not any(folder.iterdir()))
     assert not served.engine.operations.list().operations
+
+
+def _until(holds: Callable[[], bool]) -> None:
+    while not holds():
+        time.sleep(0.01)
 
 
 def _png(width: int, height: int) -> bytes:

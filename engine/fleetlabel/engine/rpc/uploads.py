@@ -8,7 +8,8 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,9 +24,10 @@ from fleetlabel.engine.ingest.numbered import MAX_FRAMES
 from fleetlabel.engine.ingest.rig_writer import RigWriter
 from fleetlabel.engine.rpc.engine import ServedEngine
 from fleetlabel.engine.rpc.requests import needed, request_id_of
+from fleetlabel.engine.serving import Uploads
 from fleetlabel.geometry.arrays import F64, I64, AnyArray
 from fleetlabel.geometry.trajectory import Trajectory
-from fleetlabel.model.errors import StoreExistsError
+from fleetlabel.model.errors import InterruptedRunError, StoreExistsError
 from fleetlabel.model.sensors import Sensor, SensorKind
 from fleetlabel.store import Part, SampleStatus, SequenceInfo
 from fleetlabel.v1 import sequence_service_pb2 as pb
@@ -53,30 +55,31 @@ async def receive(
     header = await _header(requests)
     request_id = request_id_of(header.request_id)
     # What is asked is what the header says: the same header again gets the same operation.
-    name = hashlib.sha256(f"{owner}\0".encode() + header.SerializeToString(deterministic=True)).hexdigest()[
-        :32
-    ]
+    said = f"{owner}\0".encode() + header.SerializeToString(deterministic=True)
+    name = hashlib.sha256(said).hexdigest()[:32]
     store = needed("header.sequence_id", header.sequence_id)
     asked = {"source": f"{name}/{_RIG}", "store": store}
 
-    def begin() -> Operation | _Upload:
+    upload = _Upload(engine.uploads, name)
+
+    def begin() -> Operation | None:
         earlier = engine.operations.of_request(owner, UPLOAD, asked, request_id)
-        if earlier is not None:
-            return earlier
-        place = engine.roots.new_store(store)
-        if place.exists():
-            raise StoreExistsError(
-                f"there is a sequence {store} already; choose another name, or delete that one"
-            )
-        return _Upload(engine, name, description_of(header, header.name or _stem(store)))
+        if earlier is None:
+            place = engine.roots.new_store(store)
+            if place.exists():
+                raise StoreExistsError(
+                    f"there is a sequence {store} already; choose another name, or delete that one"
+                )
+            upload.begin(description_of(header, header.name or _stem(store)))
+        return earlier
 
     def start() -> Operation:
         return engine.operations.start(owner, UPLOAD, asked, request_id)
 
-    upload = await engine.in_thread(begin)
-    if isinstance(upload, Operation):
-        return upload
     try:
+        earlier = await engine.in_thread(begin)
+        if earlier is not None:
+            return earlier
         async for message in requests:
             if await engine.in_thread(_taking(upload, message)):
                 break
@@ -162,17 +165,30 @@ class _Gathered:
 
 
 class _Upload:
-    """A drive on its way; its methods block, each until no other is at work: a client may vanish at any time."""
+    """A drive on its way.
 
-    def __init__(self, engine: ServedEngine, name: str, info: SequenceInfo) -> None:
-        self._info = info
+    Its methods block, each until no other is at work: the client may vanish at any time, and what its call has begun in
+    a thread goes on. Whatever comes after :meth:`end` does nothing.
+    """
+
+    _info: SequenceInfo
+    _writer: RigWriter
+
+    def __init__(self, uploads: Uploads, name: str) -> None:
+        self._uploads, self._name = uploads, name
         self._counts = {SensorKind.CAMERA: 0, SensorKind.LIDAR: 0}
-        self._gathered = {sensor.name: _Gathered() for sensor in info.sensors}
-        self._most_bytes = _GATHER_BYTES // len(info.sensors)
-        self._uploads, self._name = engine.uploads, name
-        self._folder = engine.uploads.begin(name)
-        self._writer = RigWriter.create(self._folder / _RIG, info)
+        self._gathered: dict[str, _Gathered] = {}
+        self._folder: Path | None = None
+        self._ended = False
         self._lock = threading.Lock()
+
+    def begin(self, info: SequenceInfo) -> None:
+        """Makes room for a drive."""
+        with self._at_work():
+            self._info = info
+            self._gathered = {sensor.name: _Gathered() for sensor in info.sensors}
+            self._folder = self._uploads.begin(self._name)
+            self._writer = RigWriter.create(self._folder / _RIG, info)
 
     def take(self, message: pb.UploadSequenceRequest) -> bool:
         """Takes what came; True: it was the last.
@@ -180,19 +196,29 @@ class _Upload:
         Raises:
             RequestError: it is not what may come now.
         """
-        with self._lock:
+        with self._at_work():
             return self._take(message)
 
     def keep(self, start: Callable[[], Operation]) -> Operation:
         """Keeps the drive, which is complete, and starts the operation that ingests it."""
-        with self._lock:
-            self._uploads.keep(self._name, self._folder)
+        with self._at_work() as folder:
+            assert folder is not None, "it has begun"
+            self._uploads.keep(self._name, folder)
             return start()
 
     def end(self) -> None:
         """Deletes what is not kept."""
         with self._lock:
-            self._uploads.end(self._name, self._folder)
+            self._ended = True
+            if self._folder is not None:
+                self._uploads.end(self._name, self._folder)
+
+    @contextmanager
+    def _at_work(self) -> Iterator[Path | None]:
+        with self._lock:
+            if self._ended:
+                raise InterruptedRunError("the client is gone")
+            yield self._folder
 
     def _take(self, message: pb.UploadSequenceRequest) -> bool:
         part = message.WhichOneof("part")
@@ -236,7 +262,7 @@ class _Upload:
         waiting.columns.append(columns)
         waiting.n_bytes += sum(column.nbytes for column in columns)
         self._counts[kind] += 1
-        if waiting.n_bytes >= self._most_bytes or len(waiting.frames) >= _GATHER_FRAMES:
+        if waiting.n_bytes >= _GATHER_BYTES // len(self._gathered) or len(waiting.frames) >= _GATHER_FRAMES:
             self._write(name, sample.frame + 1)
 
     def _write(self, name: str, stop: int) -> None:
