@@ -11,8 +11,8 @@ from rich.console import Console
 
 from fleetlabel.engine.evaluate import Report, evaluate
 from fleetlabel.engine.evaluate.occlusion import visible_share
-from fleetlabel.engine.evaluate.truth import load_truth
 from fleetlabel.engine.evaluate.projection import project_labels
+from fleetlabel.engine.evaluate.truth import load_truth
 from fleetlabel.engine.ingest.testing import Scene, ingest, write_kitti, write_pandaset
 from fleetlabel.geometry import quaternion
 from fleetlabel.model.boxes import Boxes2D, Boxes3D, Source
@@ -80,6 +80,22 @@ def test_the_truth_itself_is_perfect(store: SequenceStore) -> None:
     assert found["truth"] > 0
     for name in ("recall", "precision", "ap_50", "hota", "mota", "idf1"):
         assert values(report, "2D")[name] == pytest.approx(1.0), name
+
+
+def test_frames_that_nobody_labelled_say_nothing(store: SequenceStore) -> None:
+    """Such as those between nuScenes' samples."""
+    truth = store.labels3d("ground_truth")
+    write_version(store, "every_frame", truth)
+    sparse = truth.take(truth.frame % 2 == 0)
+    names = truth.class_names
+    store.write_labels("sparse", {}, sparse, class_names=names, provenance={"labelled_frames": [0, 2, 4]})
+    report = evaluate(store, "every_frame", "sparse")
+    for section in ("3D", "2D"):
+        found = values(report, section)
+        assert (found["recall"], found["precision"]) == (1.0, 1.0)
+    assert any("3 frames of 6" in line for line in report.statement)
+    store.write_labels("careless", {}, sparse, class_names=names, provenance={})
+    assert values(evaluate(store, "every_frame", "careless"), "3D")["precision"] < 0.6
 
 
 def test_missed_frames_cost_recall_and_shifted_ones_precision_too(store: SequenceStore) -> None:

@@ -65,7 +65,7 @@ def load_pictures(store: SequenceStore, version: str, truth: Truth) -> Pictures 
         return None
     views = [truth.views[camera] for camera in cameras]
     said = [store.labels2d(version, camera) for camera in cameras]
-    said = [boxes.take(~boxes.ignore) for boxes in said]
+    said = [boxes.take(~boxes.ignore & truth.labelled[boxes.frame]) for boxes in said]
     n_frames = store.info.n_frames
     ids = [*(view.track_id for view in views), *(boxes.track_id for boxes in said)]
     n_ids = 2 + max(int(column.max(initial=0)) for column in ids)

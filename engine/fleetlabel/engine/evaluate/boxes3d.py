@@ -52,9 +52,10 @@ class Predicted3D:
         return bool((self.boxes.track_id >= 0).all())
 
 
-def load_predicted3d(store: SequenceStore, version: str, cameras: tuple[str, ...]) -> Predicted3D:
-    """Reads the cuboids of a version; ``cameras`` tell how tall they look."""
-    return predicted3d(store, store.labels3d(version), cameras)
+def load_predicted3d(store: SequenceStore, version: str, truth: Truth) -> Predicted3D:
+    """Reads the cuboids of a version at the frames that were labelled; the truth's cameras tell how tall they look."""
+    boxes = store.labels3d(version)
+    return predicted3d(store, boxes.take(truth.labelled[boxes.frame]), tuple(truth.views))
 
 
 def predicted3d(store: SequenceStore, boxes: Boxes3D, cameras: tuple[str, ...]) -> Predicted3D:

@@ -64,6 +64,7 @@ class Truth:
         n_points: (N,) lidar points inside, -1 where the drive has no lidar.
         height_px: (N,) greatest height in any picture of the frame; infinite where the drive has no camera.
         views: by camera.
+        labelled: (F,) frames that somebody labelled; the others say nothing of what is there.
         projected: whether the 2D boxes are projections of the cuboids.
         min_points: so many lidar points make an object one that a lidar could see.
     """
@@ -74,6 +75,7 @@ class Truth:
     n_points: I64
     height_px: F64
     views: Mapping[str, View]
+    labelled: Bool
     projected: bool
     min_points: int = MIN_POINTS
 
@@ -125,8 +127,19 @@ def load_truth(store: SequenceStore, version: str, min_points: int = MIN_POINTS)
         n_points=n_points,
         height_px=height,
         views=views,
+        labelled=_labelled(store, version),
         projected=projected,
         min_points=min_points,
+    )
+
+
+def _labelled(store: SequenceStore, version: str) -> Bool:
+    """(F,) the frames that a version speaks of: all, if it does not say which."""
+    frames = store.labels(version).provenance.get("labelled_frames")
+    return (
+        np.ones(store.info.n_frames, dtype=np.bool_)
+        if frames is None
+        else np.isin(np.arange(store.info.n_frames), frames)
     )
 
 

@@ -32,7 +32,7 @@ _HEADLINE: tuple[tuple[str, Range, tuple[str, ...]], ...] = (
 def report(store: SequenceStore, version: str, ground_truth: str, min_points: int) -> Report:
     """Scores of a label version over the objects that a sensor could see."""
     truth = load_truth(store, ground_truth, min_points)
-    predicted = load_predicted3d(store, version, tuple(truth.views))
+    predicted = load_predicted3d(store, version, truth)
     pictures, lifted = load_pictures(store, version, truth), load_lifted(store, version, truth)
     sections: dict[str, tuple[Scores, ...]] = {}
     if store.labels(version).has_boxes3d:
@@ -83,6 +83,10 @@ def _statement(truth: Truth) -> tuple[str, ...]:
     ]
     if not truth.has_points:
         lines.append("The drive has no lidar points, so the rule on points was not applied.")
+    if not truth.labelled.all():
+        lines.append(
+            f"Counted are the {int(truth.labelled.sum())} frames of {len(truth.labelled)} that were labelled."
+        )
     if truth.projected:
         lines.append(
             "2D truth is the box around each cuboid in the picture, the cuboid moved along its track from "
