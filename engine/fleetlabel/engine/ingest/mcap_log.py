@@ -39,6 +39,7 @@ from fleetlabel.engine.ingest import mcap_messages as messages
 from fleetlabel.engine.ingest.clocks import Timeline, require_reach
 from fleetlabel.engine.ingest.mcap_files import McapFile, Message, Topic
 from fleetlabel.engine.ingest.mcap_video import messages_of_frames, video_of_messages
+from fleetlabel.engine.ingest.numbered import MAX_FRAMES
 from fleetlabel.engine.ingest.pictures import picture_fault, picture_part
 from fleetlabel.engine.ingest.rig_schema import Encoding
 from fleetlabel.engine.ingest.source import GroundTruth, SequenceSource, SourceFormat
@@ -295,6 +296,10 @@ class _Scan:
 
     def _sample(self, channel: _Channel, file: McapFile, place: Message, message: Any) -> None:
         row = len(channel.places)
+        if row >= MAX_FRAMES:
+            raise SourceError(
+                f"{file.path}: {channel.topic.name} has more than {MAX_FRAMES} messages; split the log"
+            )
         channel.places.append((file, place))
         channel.times_ns.append(None)
         if isinstance(message, SourceError):

@@ -17,6 +17,7 @@ from fleetlabel.geometry.trajectory import Trajectory
 from fleetlabel.model.errors import SourceError
 
 _STILL_M, _STILL_RAD = 1e-4, 1e-4
+_MAX_SAMPLES = 10_000_000
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,6 +57,8 @@ class TransformTree:
         if known != parent:
             self._note(f"frame {child} is in {known} and in {parent}; the second was left out")
             return
+        if len(times) >= _MAX_SAMPLES:
+            raise SourceError(f"frame {child} has more than {_MAX_SAMPLES} transforms; split the log")
         times.append(time_ns)
         poses.append(pose)
 
