@@ -6,7 +6,6 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -20,11 +19,11 @@ from fleetlabel.engine.fleet.stages import opening
 from fleetlabel.engine.fleet.stores import is_store
 from fleetlabel.engine.fleet.workplace import Workplace, find_workers
 from fleetlabel.engine.pipeline.config import Existing, RunConfig
-from fleetlabel.engine.pipeline.detecting import SettledDetector, settle_detector
+from fleetlabel.engine.pipeline.detecting import SettledDetector, settling
 from fleetlabel.engine.pipeline.driver import drive
 from fleetlabel.engine.pipeline.planning import check_labels_name, check_place
 from fleetlabel.engine.pipeline.schedule import End, Limits, Schedule
-from fleetlabel.engine.pipeline.tasks import Finished, Task, TaskResult
+from fleetlabel.engine.pipeline.tasks import Finished, Task
 from fleetlabel.model.errors import (
     ClusterError,
     CorruptStoreError,
@@ -244,9 +243,9 @@ class _Fleet:
             if end.fault is not None:
                 raise end.fault.error or ClusterError(end.fault.reason)
 
-        work = partial(_settle, self._root.state / "choices", self._config)
+        task = settling(self._root.state / "choices", self._config.model, self._config.detect)
         drive(
-            Schedule([("settle", [Task("detect", "all", 0, 1, work)])], Limits(1)),
+            Schedule([("settle", [task])], Limits(1)),
             self._workplace.workers,
             on_finished=keep,
             on_end=complain,
@@ -360,8 +359,3 @@ class _Fleet:
             stages=self._progress.stage_totals(),
             deleted=tuple(deleted),
         )
-
-
-def _settle(choices: Path, config: RunConfig) -> TaskResult:
-    assert config.model is not None
-    return TaskResult(facts={"settled": settle_detector(choices, config.model, config.detect)})
