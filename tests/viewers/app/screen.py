@@ -161,10 +161,8 @@ class App:
         self.process.wait()
 
     def close(self) -> int:
-        """Closes the window as a window manager does; the exit code."""
-        found = ["xdotool", "search", "--name", "FleetLabel"]
-        window = subprocess.run(found, env=self.environment, check=True, capture_output=True, text=True)
-        self._xdotool("windowquit", window.stdout.split()[0])
+        """Asks it to end, as a session does that is logged out of; the exit code."""
+        self.process.send_signal(signal.SIGTERM)
         return self.process.wait(timeout=PATIENCE_S)
 
     def output(self) -> str:

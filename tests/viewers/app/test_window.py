@@ -165,7 +165,7 @@ def _everything(root: Path, street: Street, display: str, artifacts: Path) -> No
     assert desk.refresh() == saved
     desk.pixels_agree(corrections[0])
     desk.picture("opened again")
-    assert desk.app.close() == 0
+    assert desk.app.close() in (0, 130)  # 130: told to end, not by its window
     labels = Labels.open(SequenceStore.open(root))
     assert labels.sequence == len(corrections)
     assert {record.author for record in labels.history.records} == {"Ann"}

@@ -75,9 +75,6 @@ def handle(editor: Editor, event: PointerEvent) -> None:
     place = editor.layout.places[panel]
     local = replace(event, x=event.x - place.x, y=event.y - place.y)
     way = (event.x - before[0], event.y - before[1])
-    if event.kind == "up":  # a hurried drag is told of by its end alone
-        _on_panel(editor, panel, replace(local, kind="drag"), way)
-        way = (0.0, 0.0)
     _on_panel(editor, panel, local, way)
     if event.kind == "up":
         editor.grabbed = None
