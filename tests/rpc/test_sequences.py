@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import grpc
@@ -12,7 +14,7 @@ from fleetlabel.v1 import operations_pb2
 from fleetlabel.v1 import sequence_service_pb2 as pb
 from rpc.api import Api, Opened, refused, request_id
 from rpc.conftest import FRAMES
-from rpc.servers import Served
+from rpc.servers import Served, serving
 
 Get, List, Delete = pb.GetSequenceRequest, pb.ListSequencesRequest, pb.DeleteSequenceRequest
 
@@ -63,6 +65,19 @@ def test_a_sequence_that_exists_is_refused_resumed_or_replaced(api: Api, root: P
         api.ingest("drive", "town.zarr", existing=77)
 
 
+@pytest.fixture(scope="module")
+def trapped(given_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Api, Path]]:
+    """The API of an engine with links in its root that lead to a folder elsewhere, and that folder."""
+    folder = tmp_path_factory.mktemp("trapped")
+    (folder / "elsewhere").mkdir()
+    root = shutil.copytree(given_root, folder / "data")
+    (root / "link").symlink_to(folder / "elsewhere")
+    (root / "with_link").mkdir()
+    (root / "with_link" / "lidar").symlink_to(folder / "elsewhere")
+    with serving(folder, root) as served, served.channel(served.token("admin", "admin")) as channel:
+        yield Api(channel), folder / "elsewhere"
+
+
 @pytest.mark.parametrize(
     ("source", "sequence_id", "code"),
     [
@@ -88,15 +103,12 @@ def test_a_sequence_that_exists_is_refused_resumed_or_replaced(api: Api, root: P
     ],
 )
 def test_nothing_outside_of_the_data_roots_is_touched(
-    api: Api, root: Path, tmp_path: Path, source: str, sequence_id: str, code: grpc.StatusCode
+    trapped: tuple[Api, Path], source: str, sequence_id: str, code: grpc.StatusCode
 ) -> None:
-    (tmp_path / "elsewhere").mkdir()
-    (root / "link").symlink_to(tmp_path / "elsewhere")
-    (root / "with_link").mkdir()
-    (root / "with_link" / "lidar").symlink_to(tmp_path / "elsewhere")
+    api, elsewhere = trapped
     with refused(code):
         api.ingest(source, sequence_id)
-    assert list((tmp_path / "elsewhere").iterdir()) == [] and not (root / "a.zarr").exists()
+    assert list(elsewhere.iterdir()) == [] and not (elsewhere.parent / "data" / "a.zarr").exists()
 
 
 def test_pages_and_filters_find_each_sequence_once(api: Api, root: Path) -> None:

@@ -227,15 +227,15 @@ def _outside(sent: list[Message]) -> None:
     ],
 )  # fmt: skip
 def test_an_upload_that_cannot_be_leaves_nothing(
-    api: Api, served: Served, root: Path, source: SequenceSource, change: Change
+    shared: Api, shared_engine: Served, given_root: Path, source: SequenceSource, change: Change
 ) -> None:
     sent = messages_of(source, "new.zarr")
     change(sent)
     code = grpc.StatusCode.PERMISSION_DENIED if change is _outside else grpc.StatusCode.INVALID_ARGUMENT
     with refused(code):
-        api.sequences.UploadSequence(iter(sent))
-    assert list(served.engine.uploads.folder.iterdir()) == []
-    assert not (root / "new.zarr").exists() and not served.engine.operations.list().operations
+        shared.sequences.UploadSequence(iter(sent))
+    assert list(shared_engine.engine.uploads.folder.iterdir()) == []
+    assert not (given_root / "new.zarr").exists() and not shared_engine.engine.operations.list().operations
 
 
 @pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
