@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from fleetlabel.engine.ingest import list_sequences, open_sequence, recognise
 from fleetlabel.engine.ingest.arrow_files import read_feather
+from fleetlabel.engine.ingest.testing import ingest
 from fleetlabel.geometry import se3
 from fleetlabel.model.errors import SourceError
 from fleetlabel.model.ontology import canonical
@@ -57,6 +58,12 @@ class TestConventions:
     def test_logs_are_recognised_alone_and_side_by_side(self, drive: Path) -> None:
         assert recognise(drive).name == recognise(drive.parent).name == "argoverse2"
         assert list_sequences(drive) == list_sequences(drive.parent) == ("7fab2350",)
+
+    def test_a_store_of_a_log_is_no_log(self, drive: Path, tmp_path: Path) -> None:
+        """It has folders ``sensors`` and ``calibration`` as well."""
+        ingest(drive, tmp_path / "stored")
+        with pytest.raises(SourceError, match="is a store that FleetLabel made"):
+            recognise(tmp_path / "stored")
 
     def test_points_are_in_the_ego_frame_at_the_sweeps_first_moment(self, written: Path) -> None:
         source = open_sequence(written)

@@ -192,7 +192,9 @@ class Argoverse2Log(SequenceSource):
 
 
 def _is_log(path: Path) -> bool:
-    return (path / "sensors").is_dir() and ((path / _POSES).exists() or (path / "calibration").is_dir())
+    # Stores have folders of these names, too, but no Feather files.
+    tables = (_POSES, "calibration/egovehicle_SE3_sensor.feather", "calibration/intrinsics.feather")
+    return (path / "sensors").is_dir() and any((path / table).exists() for table in tables)
 
 
 def _files_by_time(folder: Path, endings: tuple[str, ...]) -> dict[int, Path]:
