@@ -21,12 +21,12 @@ from fleetlabel.engine.rpc.access import Access
 from fleetlabel.engine.rpc.engine import ServedEngine
 from fleetlabel.engine.rpc.export_service import add_export_service
 from fleetlabel.engine.rpc.frame_service import add_frame_service
-from fleetlabel.engine.rpc.freed_memory import keep_freed_memory
 from fleetlabel.engine.rpc.label_service import add_label_service
 from fleetlabel.engine.rpc.logs import told
 from fleetlabel.engine.rpc.metrics import Metrics
 from fleetlabel.engine.rpc.operation_service import add_operation_service
 from fleetlabel.engine.rpc.prelabel_service import add_prelabel_service
+from fleetlabel.engine.rpc.process import keep_freed_memory, take_short_turns, warm_solver
 from fleetlabel.engine.rpc.sequence_service import add_sequence_service
 from fleetlabel.engine.rpc.settings import ServeSettings
 from fleetlabel.engine.rpc.tracking_service import add_tracking_service
@@ -109,6 +109,7 @@ class EngineServer:
         await self.engine.in_thread(self.engine.tidy)
         await self._server.start()
         self._tidying = asyncio.create_task(self._tidy_often())
+        self._warming = asyncio.create_task(self.engine.in_thread(warm_solver))
         for name in names:
             await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
         self.addresses = Addresses(settings.bind_host, port, metrics_port)
@@ -120,6 +121,7 @@ class EngineServer:
         """Takes no more calls, lets calls and tasks end, and leaves open operations to the next engine."""
         grace_s = self.engine.settings.grace_s
         self._tidying.cancel()
+        self._warming.cancel()
         await self._health.enter_graceful_shutdown()
         self.engine.stopping.set()
         closing = asyncio.to_thread(self.engine.stop_operations, grace_s)
@@ -173,6 +175,7 @@ async def serve(settings: ServeSettings, on_start: Callable[[Addresses], None]) 
         UsageError, CatalogError: it cannot be begun.
     """
     keep_freed_memory()
+    take_short_turns()
     loop = asyncio.get_running_loop()
     stop = _Stop()
     for number in (signal.SIGTERM, signal.SIGINT):
