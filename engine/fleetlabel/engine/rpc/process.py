@@ -4,8 +4,8 @@ A stream of pictures makes and frees some hundred kilobytes a thousand times a s
 of these is mapped anew, and the system fills every page with zeros before it is written: that takes longer than all the
 rest of sending it. So what is freed is kept for the next message.
 
-Work of the pipeline runs in threads of the same interpreter. A call passes it on a few times, and may wait each time for
-as long as others may go on: 5 ms, if nobody says otherwise.
+Work of the pipeline runs in threads of the same interpreter. A call passes it on a few times, and may wait each time
+for as long as others may go on: 5 ms, if nobody says otherwise.
 """
 
 from __future__ import annotations
