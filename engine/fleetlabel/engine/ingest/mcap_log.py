@@ -28,7 +28,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -37,9 +36,9 @@ import numpy as np
 
 from fleetlabel.engine.ingest import mcap_messages as messages
 from fleetlabel.engine.ingest.clocks import Timeline, require_reach
-from fleetlabel.engine.ingest.mcap_files import McapFile, Message, Topic
+from fleetlabel.engine.ingest.mcap_channels import Channel, Scan, in_reach, on_one_clock
+from fleetlabel.engine.ingest.mcap_files import McapFile
 from fleetlabel.engine.ingest.mcap_video import messages_of_frames, video_of_messages
-from fleetlabel.engine.ingest.numbered import MAX_FRAMES
 from fleetlabel.engine.ingest.pictures import picture_fault, picture_part
 from fleetlabel.engine.ingest.rig_schema import Encoding
 from fleetlabel.engine.ingest.source import GroundTruth, SequenceSource, SourceFormat
@@ -50,17 +49,14 @@ from fleetlabel.engine.ingest.video import Video
 from fleetlabel.engine.ingest.video_frames import video_part
 from fleetlabel.engine.ingest.world import offset_of
 from fleetlabel.geometry import se3
-from fleetlabel.geometry.arrays import F64, I64
+from fleetlabel.geometry.arrays import F64
 from fleetlabel.geometry.trajectory import Trajectory
 from fleetlabel.model.cameras import CameraModel
 from fleetlabel.model.errors import SourceError
 from fleetlabel.model.sensors import Sensor, SensorKind
 from fleetlabel.store import Part, Quarantined, SequenceInfo
 
-_SENSORS = (*messages.PICTURES, *messages.VIDEOS, *messages.CLOUDS)
-_READ = (*_SENSORS, *messages.CALIBRATIONS, *messages.TRANSFORMS, *messages.ODOMETRY)
 _EGO_FRAMES = ("base_link", "ego_vehicle", "ego", "vehicle", "base_footprint")
-_CLOCK_NS = 1_000_000_000  # apart from the other topics' clock
 _BODY_FROM_OPTICAL: F64 = se3.transform(np.array([[0.0, 0, 1], [-1, 0, 0], [0, -1, 0]]), np.zeros(3))
 _ENDINGS = re.compile(
     r"(/(image|image_raw|image_color|image_rect\w*|compressed|compressed_video|video|points\w*))+$"
@@ -91,48 +87,30 @@ class McapLog(SourceFormat):
         return _opened(state, name)
 
 
-@dataclass(slots=True)
-class _Channel:
-    """Messages of one topic, as they were found.
-
-    Attributes:
-        times_ns: of the headers, None where a message cannot be decoded.
-        faults: message -> why it cannot be used.
-    """
-
-    topic: Topic
-    places: list[tuple[McapFile, Message]] = field(default_factory=list)
-    times_ns: list[int | None] = field(default_factory=list)
-    faults: dict[int, str] = field(default_factory=dict)
-    frame_id: str = ""
-    timed_points: bool = False
-    video_format: str = ""
-
-    def log_times_ns(self) -> I64:
-        """(N,) when messages were recorded."""
-        return np.array([place.log_time_ns for _, place in self.places], dtype=np.int64)
-
-
 class McapSequence(SequenceSource):
     """One drive in MCAP files."""
 
     def __init__(self, state: tuple[tuple[Path, int, int], ...], name: str) -> None:
         self._state = state
-        found = _Scan([McapFile(path) for path, _, _ in state])
+        found = Scan([McapFile(path) for path, _, _ in state])
         where = ", ".join(path.name for path, _, _ in state[:3])
         ego = _ego_frame(found.tree, found.odometry, where)
         trajectory, offset = _trajectory(found, ego, where)
-        warnings = [*found.warnings, *found.tree.problems, *_clocks(found.channels, found.pose_delays_ns)]
+        warnings = [
+            *found.warnings,
+            *found.tree.problems,
+            *on_one_clock(found.channels, found.pose_delays_ns),
+        ]
         sensors: list[Sensor] = []
         times: dict[str, Timeline] = {}
-        self._channels: dict[str, _Channel] = {}
+        self._channels: dict[str, Channel] = {}
         for topic, channel in sorted(found.channels.items()):
             try:
                 sensor, notes = _sensor(channel, found, ego, {sensor.name for sensor in sensors})
             except SourceError as error:
                 warnings.append(f"{topic} is left out: {error}")
                 continue
-            kept, dropped = _in_reach(channel, trajectory)
+            kept, dropped = in_reach(channel, trajectory)
             if dropped:
                 notes.append(f"{dropped} messages of {topic} are far from all ego poses and are left out")
             warnings += notes
@@ -241,111 +219,6 @@ class McapSequence(SequenceSource):
         return self._videos[name]
 
 
-class _Scan:
-    """What files have of sensors, calibrations, transforms and odometry."""
-
-    def __init__(self, files: list[McapFile]) -> None:
-        self.channels: dict[str, _Channel] = {}
-        self.calibrations: dict[str, tuple[str, Any]] = {}
-        self.tree = TransformTree()
-        self.odometry: dict[str, list[tuple[str, str, int, list[float]]]] = {}
-        self.pose_delays_ns: list[int] = []
-        self.warnings: list[str] = []
-        self._broken: dict[str, int] = {}
-        types: dict[str, str] = {}
-
-        def wanted(topic: Topic) -> bool:
-            types[topic.name] = topic.type_name
-            return topic.type_name in _READ and not topic.name.endswith("compressedDepth")
-
-        for file in files:
-            for topic, place, message in file.scan(wanted):
-                if not topic.name:
-                    self.warnings.append(f"{message}; what is before is used")
-                    continue
-                self._take(file, topic, place, message)
-        raw = sorted(
-            name for name, kind in types.items() if kind in ("sensor_msgs/msg/Image", "foxglove.RawImage")
-        )
-        if raw:
-            self.warnings.append(f"raw pictures are not read ({', '.join(raw[:8])}); record them compressed")
-        self.warnings += [
-            f"{count} messages of {topic} cannot be used" for topic, count in self._broken.items()
-        ]
-
-    def _take(self, file: McapFile, topic: Topic, place: Message, message: Any) -> None:
-        if topic.type_name in _SENSORS:
-            self._sample(self.channels.setdefault(topic.name, _Channel(topic)), file, place, message)
-            return
-        try:
-            if isinstance(message, SourceError):
-                raise message
-            if topic.type_name in messages.CALIBRATIONS:
-                self.calibrations.setdefault(topic.name, (messages.stamp_of(message).frame_id, message))
-            elif topic.type_name in messages.ODOMETRY:
-                said = messages.odometry_of(message)
-                self.odometry.setdefault(topic.name, []).append(said)
-                self.pose_delays_ns.append(place.log_time_ns - said[2])
-            else:
-                for parent, child, time_ns, pose in messages.transforms_of(message):
-                    self.tree.add(parent, child, time_ns, pose)
-                    if "static" not in topic.name:
-                        self.pose_delays_ns.append(place.log_time_ns - time_ns)
-        except (SourceError, AttributeError, TypeError, ValueError):
-            self._broken[topic.name] = self._broken.get(topic.name, 0) + 1
-
-    def _sample(self, channel: _Channel, file: McapFile, place: Message, message: Any) -> None:
-        row = len(channel.places)
-        if row >= MAX_FRAMES:
-            raise SourceError(
-                f"{file.path}: {channel.topic.name} has more than {MAX_FRAMES} messages; split the log"
-            )
-        channel.places.append((file, place))
-        channel.times_ns.append(None)
-        if isinstance(message, SourceError):
-            channel.faults[row] = str(message)
-            return
-        where = f"{file.path}, {channel.topic.name} at {place.log_time_ns} ns"
-        try:
-            stamp = messages.stamp_of(message)
-            channel.times_ns[row] = stamp.time_ns
-            if not channel.frame_id:
-                channel.frame_id = stamp.frame_id
-                if channel.topic.type_name in messages.CLOUDS:
-                    channel.timed_points = messages.points_of(message, stamp.time_ns, where)[1]
-                if channel.topic.type_name in messages.VIDEOS:
-                    channel.video_format = str(message.format)
-            elif stamp.frame_id != channel.frame_id:
-                channel.faults[row] = (
-                    f"{where} is in frame {stamp.frame_id!r}, others of it in {channel.frame_id!r}"
-                )
-        except SourceError as error:
-            channel.faults[row] = str(error)
-        except (AttributeError, TypeError, ValueError) as error:
-            channel.faults[row] = f"{where} has not the fields of its type ({error}); restore the file"
-
-
-def _clocks(channels: dict[str, _Channel], pose_delays_ns: list[int]) -> list[str]:
-    """Puts topics of another clock on the poses', and says which.
-
-    Args:
-        pose_delays_ns: how long after their stamps poses were recorded.
-    """
-    usual = int(np.median(pose_delays_ns)) if pose_delays_ns else 0
-    said = []
-    for name, channel in channels.items():
-        log = channel.log_times_ns().tolist()
-        delays = [recorded - stamp for stamp, recorded in zip(channel.times_ns, log, strict=True) if stamp]
-        other = not delays or abs(int(np.median(delays)) - usual) > _CLOCK_NS
-        if other:
-            said.append(
-                f"stamps of {name} are zero or of another clock than the poses'; its log times are used"
-            )
-        stamps = zip(channel.times_ns, log, strict=True)
-        channel.times_ns = [recorded - usual if other or not stamp else stamp for stamp, recorded in stamps]
-    return said
-
-
 def _ego_frame(
     tree: TransformTree, odometry: dict[str, list[tuple[str, str, int, list[float]]]], where: str
 ) -> str:
@@ -366,7 +239,7 @@ def _ego_frame(
     return ego
 
 
-def _trajectory(found: _Scan, ego: str, where: str) -> tuple[Trajectory, F64]:
+def _trajectory(found: Scan, ego: str, where: str) -> tuple[Trajectory, F64]:
     paths = found.tree.moving_above(ego)
     if not paths:
         raise SourceError(
@@ -387,7 +260,7 @@ def _trajectory(found: _Scan, ego: str, where: str) -> tuple[Trajectory, F64]:
     return Trajectory(times, poses), offset
 
 
-def _sensor(channel: _Channel, found: _Scan, ego: str, taken: set[str]) -> tuple[Sensor, list[str]]:
+def _sensor(channel: Channel, found: Scan, ego: str, taken: set[str]) -> tuple[Sensor, list[str]]:
     """The sensor of a topic, and what was noticed.
 
     Raises:
@@ -414,7 +287,7 @@ def _sensor(channel: _Channel, found: _Scan, ego: str, taken: set[str]) -> tuple
     return Sensor(name, SensorKind.CAMERA, place, camera), notes
 
 
-def _calibration(channel: _Channel, found: _Scan) -> CameraModel:
+def _calibration(channel: Channel, found: Scan) -> CameraModel:
     parts = channel.topic.name.split("/")
 
     def nearness(topic: str) -> tuple[int, bool]:
@@ -436,28 +309,7 @@ def _calibration(channel: _Channel, found: _Scan) -> CameraModel:
     return messages.camera_of(found.calibrations[topic][1], rectified, topic)
 
 
-def _in_reach(channel: _Channel, trajectory: Trajectory) -> tuple[_Channel, int]:
-    """The messages that ego poses reach, by time, and how many others there are."""
-    slack = trajectory.max_extrapolation_ns
-    low, high = int(trajectory.timestamp_ns[0]) - slack, int(trajectory.timestamp_ns[-1]) + slack
-    rows = [row for row, time in enumerate(channel.times_ns) if time is not None and low <= time <= high]
-    if channel.video_format:  # a video's frames are its messages: all of them, or none can be told
-        rows = list(range(rows[0], rows[-1] + 1)) if rows else []
-    else:
-        rows.sort(key=lambda row: channel.times_ns[row] or 0)
-    kept = _Channel(
-        channel.topic,
-        [channel.places[row] for row in rows],
-        [channel.times_ns[row] for row in rows],
-        {at: channel.faults[row] for at, row in enumerate(rows) if row in channel.faults},
-        channel.frame_id,
-        channel.timed_points,
-        channel.video_format,
-    )
-    return kept, len(channel.places) - len(rows)
-
-
-def _pictures_of(channel: _Channel) -> Iterator[bytes]:
+def _pictures_of(channel: Channel) -> Iterator[bytes]:
     for file, place in channel.places:
         try:
             yield bytes(file.read(place).data)
