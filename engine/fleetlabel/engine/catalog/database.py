@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -120,7 +120,10 @@ def sole_engine(engine: Engine) -> Iterator[None]:
             raise taken
         yield
     finally:
-        connection.invalidate()  # the lock is the session's, and must not go back to the pool with it
+        # The lock is the session's, and must not go back to the pool with it; the server hears of a session's end late.
+        with suppress(DBAPIError):
+            connection.execute(text("SELECT pg_advisory_unlock(hashtext('fleetlabel engine'))"))
+        connection.invalidate()
         connection.close()
 
 
