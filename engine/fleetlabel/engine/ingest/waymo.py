@@ -26,29 +26,26 @@ from typing import Any
 
 import numpy as np
 
-from fleetlabel.engine.ingest.arrow_files import floats, read_parquet, texts, whole_numbers
+from fleetlabel.engine.ingest.arrow_files import floats, read_parquet, whole_numbers
 from fleetlabel.engine.ingest.clocks import Timeline, require_reach, timeline, within_reach
 from fleetlabel.engine.ingest.pandaset_rig import merged
 from fleetlabel.engine.ingest.pictures import picture_fault, picture_part
 from fleetlabel.engine.ingest.source import GroundTruth, SequenceSource, SourceFormat
 from fleetlabel.engine.ingest.sweeps import Points, lidar_part
+from fleetlabel.engine.ingest.waymo_labels import CAMERA, CAMERAS, TIME, read_labels
 from fleetlabel.engine.ingest.waymo_ranges import beam_inclinations, image_of, points_of
 from fleetlabel.engine.ingest.world import offset_of
-from fleetlabel.geometry import quaternion, se3
+from fleetlabel.geometry import se3
 from fleetlabel.geometry.arrays import F64, I64
 from fleetlabel.geometry.trajectory import Trajectory
-from fleetlabel.model.boxes import Boxes2D, Boxes3D, Source
 from fleetlabel.model.cameras import PinholeCamera
 from fleetlabel.model.errors import SourceError
 from fleetlabel.model.sensors import Sensor, SensorKind
 from fleetlabel.store import Part, Quarantined, SequenceInfo
 
-CAMERAS = {1: "FRONT", 2: "FRONT_LEFT", 3: "FRONT_RIGHT", 4: "SIDE_LEFT", 5: "SIDE_RIGHT"}
 LIDARS = {1: "TOP", 2: "FRONT", 3: "SIDE_LEFT", 4: "SIDE_RIGHT", 5: "REAR"}
-TYPES = ("TYPE_UNKNOWN", "TYPE_VEHICLE", "TYPE_PEDESTRIAN", "TYPE_SIGN", "TYPE_CYCLIST")
-_TIME, _CAMERA, _LIDAR = "key.frame_timestamp_micros", "key.camera_name", "key.laser_name"
+_LIDAR = "key.laser_name"
 _IMAGE, _RANGES, _POSES = "[CameraImageComponent]", "[LiDARComponent]", "[LiDARPoseComponent]"
-_BOX, _FLAT = "[LiDARBoxComponent]", "[CameraBoxComponent]"
 _SHUTTER = f"{_IMAGE}.rolling_shutter_params"
 _INTRINSICS = (
     "width",
@@ -126,17 +123,9 @@ class WaymoSegment(SequenceSource):
 
     def ground_truth(self) -> GroundTruth | None:
         """See the base class."""
-        solid, flat = self._path("lidar_box"), self._path("camera_box")
-        if not solid.exists() and not flat.exists():
-            return None
-        quarantined: list[Quarantined] = []
-        boxes3d, tracks = (None, []) if not solid.exists() else self._cuboids(solid, quarantined)
-        boxes2d: dict[str, Boxes2D] = {}
-        if flat.exists():
-            boxes2d, more = self._picture_boxes(flat, len(tracks), quarantined)
-            tracks = [*tracks, *more]
-        note = "speeds, difficulty and zones without labels are not kept"
-        return GroundTruth(TYPES, boxes2d, boxes3d, tuple(quarantined), (note,), {"object_ids": tracks})
+        world_from_vehicle = self.info.trajectory.at(self.info.frame_timestamp_ns)
+        cuboids, flat = self._path("lidar_box"), self._path("camera_box")
+        return read_labels(cuboids, flat, self._frame_us, world_from_vehicle, self._times)
 
     # --- metadata ---
 
@@ -147,8 +136,8 @@ class WaymoSegment(SequenceSource):
         """Times of the frames in microseconds (F,), and poses (F, 7)."""
         path = self._path("vehicle_pose")
         column = "[VehiclePoseComponent].world_from_vehicle.transform"
-        table = read_parquet(path, [_TIME, column])
-        times = whole_numbers(table, _TIME, path)
+        table = read_parquet(path, [TIME, column])
+        times = whole_numbers(table, TIME, path)
         poses, good = _rigid(table[column].to_list())
         good &= np.abs(times) < 1 << 52
         if not good.any():
@@ -171,7 +160,7 @@ class WaymoSegment(SequenceSource):
             return [], {}, []
         prefix = "[CameraCalibrationComponent]."
         columns = [f"{prefix}{name}" for name in _INTRINSICS]
-        table = read_parquet(path, [_CAMERA, f"{prefix}extrinsic.transform", *columns])
+        table = read_parquet(path, [CAMERA, f"{prefix}extrinsic.transform", *columns])
         places, good = _rigid(table[f"{prefix}extrinsic.transform"].to_list())
         numbers = floats(table, columns, path)
         shown = [
@@ -179,12 +168,12 @@ class WaymoSegment(SequenceSource):
             f"{_SHUTTER}.camera_readout_done_time",
             f"{_IMAGE}.pose_timestamp",
         ]
-        exposures = read_parquet(images, [_TIME, _CAMERA, *shown, f"{_IMAGE}.pose.transform"])
-        which, at_us = whole_numbers(exposures, _CAMERA, images), whole_numbers(exposures, _TIME, images)
+        exposures = read_parquet(images, [TIME, CAMERA, *shown, f"{_IMAGE}.pose.transform"])
+        which, at_us = whole_numbers(exposures, CAMERA, images), whole_numbers(exposures, TIME, images)
         seconds = floats(exposures, shown, images)
         poses, placed = _rigid(exposures[f"{_IMAGE}.pose.transform"].to_list())
         sensors, times, samples = [], {}, []
-        for row, number in enumerate(whole_numbers(table, _CAMERA, path).tolist()):
+        for row, number in enumerate(whole_numbers(table, CAMERA, path).tolist()):
             mine = which == number
             if number not in CAMERAS or not mine.any():
                 continue
@@ -241,8 +230,8 @@ class WaymoSegment(SequenceSource):
         number = next(number for number, camera in CAMERAS.items() if name == f"CAMERA_{camera}")
         path, column = self._path("camera_image"), f"{_IMAGE}.image"
         try:
-            table = read_parquet(path, [_TIME, column], {_CAMERA: [number], _TIME: frames})
-            return dict(zip(whole_numbers(table, _TIME, path).tolist(), table[column].to_list(), strict=True))
+            table = read_parquet(path, [TIME, column], {CAMERA: [number], TIME: frames})
+            return dict(zip(whole_numbers(table, TIME, path).tolist(), table[column].to_list(), strict=True))
         except SourceError as error:
             return error
 
@@ -265,17 +254,17 @@ class WaymoSegment(SequenceSource):
         """Rows of range images, and of their poses where the lidar has them, by time."""
         number = next(number for number, lidar in LIDARS.items() if name == f"LIDAR_{lidar}")
         path, poses = self._path("lidar"), self._path("lidar_pose")
-        rows = {_LIDAR: [number], _TIME: frames}
+        rows = {_LIDAR: [number], TIME: frames}
         parts = [f"range_image_return{which}.{part}" for which in (1, 2) for part in ("values", "shape")]
         pose_parts = parts[:2]
         found: dict[int, dict[str, Any]] = {}
         try:
-            table = read_parquet(path, [_TIME, *(f"{_RANGES}.{part}" for part in parts)], rows)
-            for row, time_us in enumerate(whole_numbers(table, _TIME, path).tolist()):
+            table = read_parquet(path, [TIME, *(f"{_RANGES}.{part}" for part in parts)], rows)
+            for row, time_us in enumerate(whole_numbers(table, TIME, path).tolist()):
                 found[time_us] = {part: _cell(table[f"{_RANGES}.{part}"], row) for part in parts}
             if poses.exists():
-                table = read_parquet(poses, [_TIME, *(f"{_POSES}.{part}" for part in pose_parts)], rows)
-                for row, time_us in enumerate(whole_numbers(table, _TIME, poses).tolist()):
+                table = read_parquet(poses, [TIME, *(f"{_POSES}.{part}" for part in pose_parts)], rows)
+                for row, time_us in enumerate(whole_numbers(table, TIME, poses).tolist()):
                     for part in pose_parts:
                         found.setdefault(time_us, {})[f"pose.{part}"] = _cell(table[f"{_POSES}.{part}"], row)
         except SourceError as error:
@@ -317,99 +306,6 @@ class WaymoSegment(SequenceSource):
         pose = self.info.trajectory.at(self.info.frame_timestamp_ns[frame : frame + 1])[0]
         pose[:3, 3] += self.info.world_offset_m
         return points_of(returns, inclination, self.info.sensor(name).ego_from_sensor, poses, pose, where)
-
-    # --- labels ---
-
-    def _cuboids(self, path: Path, quarantined: list[Quarantined]) -> tuple[Boxes3D, list[str]]:
-        names = [f"{_BOX}.box.{part}.{axis}" for part in ("center", "size") for axis in "xyz"]
-        count = f"{_BOX}.num_lidar_points_in_box"
-        table = read_parquet(
-            path, [_TIME, "key.laser_object_id", f"{_BOX}.type", count, *names, f"{_BOX}.box.heading"]
-        )
-        numbers = floats(table, [*names, f"{_BOX}.box.heading"], path)
-        sizes = numbers[:, 3:6]
-        columns, kept, tracks = self._rows(
-            path, table, f"{_BOX}.type", "key.laser_object_id", numbers, sizes, quarantined
-        )
-        numbers = numbers[kept]
-        frame = columns["frame"]
-        turn = quaternion.to_matrix(quaternion.from_yaw(numbers[:, 6]))
-        world = self.info.trajectory.at(self.info.frame_timestamp_ns)[frame] @ se3.transform(
-            turn, numbers[:, :3]
-        )
-        boxes = Boxes3D(
-            class_names=TYPES,
-            **columns,
-            center_m=world[:, :3, 3],
-            size_lwh_m=numbers[:, 3:6],
-            q_wxyz=quaternion.from_matrix(world[:, :3, :3]),
-            n_points=np.clip(
-                np.nan_to_num(floats(table, [count], path)[kept, 0], nan=-1), -1, 1 << 30
-            ).astype(np.int32),
-        )
-        return boxes, tracks
-
-    def _picture_boxes(
-        self, path: Path, first_track: int, quarantined: list[Quarantined]
-    ) -> tuple[dict[str, Boxes2D], list[str]]:
-        names = [f"{_FLAT}.box.{part}.{axis}" for part in ("center", "size") for axis in "xy"]
-        table = read_parquet(path, [_TIME, _CAMERA, "key.camera_object_id", f"{_FLAT}.type", *names])
-        numbers = floats(table, names, path)
-        columns, kept, tracks = self._rows(
-            path, table, f"{_FLAT}.type", "key.camera_object_id", numbers, numbers[:, 2:], quarantined
-        )
-        center, half = numbers[kept, :2], numbers[kept, 2:] / 2
-        xyxy, camera = (
-            np.concatenate([center - half, center + half], axis=1),
-            whole_numbers(table, _CAMERA, path)[kept],
-        )
-        columns["track_id"] = columns["track_id"] + first_track
-        boxes = {}
-        for number, name in CAMERAS.items():
-            mine = camera == number
-            sensor = f"CAMERA_{name}"
-            if not mine.any() or sensor not in self._times:
-                continue
-            own = {column: values[mine] for column, values in columns.items()}
-            own["timestamp_ns"] = self._times[sensor].timestamp_ns[own["frame"]]
-            boxes[sensor] = Boxes2D(class_names=TYPES, **own, xyxy_px=xyxy[mine])
-        return boxes, tracks
-
-    def _rows(
-        self,
-        path: Path,
-        table: Any,
-        kind: str,
-        identity: str,
-        numbers: F64,
-        sizes: F64,
-        quarantined: list[Quarantined],
-    ) -> tuple[dict[str, Any], I64, list[str]]:
-        """Columns that boxes have in common, the rows that are boxes, by frame, and what each track is called."""
-        times, types = whole_numbers(table, _TIME, path), whole_numbers(table, kind, path)
-        frame = np.minimum(np.searchsorted(self._frame_us, times), len(self._frame_us) - 1)
-        good = np.isfinite(numbers).all(axis=1) & (sizes > 0).all(axis=1)
-        good &= (self._frame_us[frame] == times) & (types >= 0) & (types < len(TYPES))
-        quarantined += [
-            Quarantined(
-                int(frame[row]),
-                f"{path} row {row} is no box of this segment: frame {times[row]}, type {types[row]}, "
-                f"{numbers[row].tolist()}; correct or remove the row",
-            )
-            for row in np.flatnonzero(~good).tolist()
-        ]
-        kept = np.flatnonzero(good)
-        kept = kept[np.argsort(frame[kept], kind="stable")]
-        names = texts(table, identity, path)
-        tracks = {name: at for at, name in enumerate(dict.fromkeys(names[row] for row in kept.tolist()))}
-        columns: dict[str, Any] = {
-            "frame": frame[kept].astype(np.int32),
-            "timestamp_ns": self.info.frame_timestamp_ns[frame[kept]],
-            "class_id": types[kept].astype(np.int16),
-            "track_id": np.array([tracks[names[row]] for row in kept.tolist()], dtype=np.int64),
-            "source": np.full(len(kept), Source.GROUND_TRUTH, dtype=np.uint8),
-        }
-        return columns, kept, list(tracks)
 
 
 def _exposures(frame_us: I64, at_us: I64, seconds: F64, where: str) -> Timeline:
