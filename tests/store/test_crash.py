@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
+import threading
 import time
 from itertools import count
 from multiprocessing.context import ForkServerContext
@@ -12,8 +14,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fleetlabel.model.errors import StoreError
-from fleetlabel.store import Part, SequenceStore, describe, verify
+from fleetlabel.model.errors import ScratchTakenError, StoreError
+from fleetlabel.store import Part, SequenceStore, describe, durable, verify
+from fleetlabel.store.arrays import write_arrays
 from store.drives import (
     assert_same_part,
     drive,
@@ -98,6 +101,71 @@ def test_killed_writers(tmp_path: Path, processes: ForkServerContext) -> None:
 @pytest.mark.parametrize("seed", range(1, 6))
 def test_killed_writers_many_times(tmp_path: Path, processes: ForkServerContext, seed: int) -> None:
     check_killed_writers(tmp_path, processes, kills=12, seed=seed)
+
+
+def test_writers_that_are_taken_for_dead_lose_nothing(store: SequenceStore) -> None:
+    """A driver that takes over clears scratch away while workers of the one before still commit."""
+    root = store.root.with_name("busy")
+    store, whole = SequenceStore.create(root, drive(FRAMES)), whole_table()
+    table, done, rng = store.sensor_table("top"), threading.Event(), np.random.default_rng(0)
+
+    def clear() -> None:
+        while not done.wait(rng.exponential(0.1)):
+            store.clean()
+
+    cleaner = threading.Thread(target=clear)
+    cleaner.start()
+    try:
+        for start in range(0, FRAMES, CHUNK):
+            table.write(start, whole.take(start, start + CHUNK))
+    finally:
+        done.set()
+        cleaner.join()
+    assert_same_part(table.read(), whole)
+    assert verify(store) == []
+    assert leftovers(root) == []
+
+
+def test_what_is_left_of_a_part_that_is_cleared_away_is_not_committed(
+    store: SequenceStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = store.sensor_table("top").part_folder(0, CHUNK)
+    writer = durable.committed_folder(target, lambda: True)
+    (writer.__enter__() / "arrays").write_text("all of them")
+    rmtree = shutil.rmtree
+
+    def while_the_writer_commits(path: Path, **options: object) -> None:
+        monkeypatch.setattr("shutil.rmtree", rmtree)
+        with pytest.raises(ScratchTakenError, match="was cleared away while it was written"):
+            writer.__exit__(None, None, None)
+        rmtree(path, **options)
+
+    monkeypatch.setattr("shutil.rmtree", while_the_writer_commits)
+    store.clean()
+    assert shutil.rmtree is rmtree
+    assert not target.exists()
+    assert leftovers(store.root) == []
+
+
+@pytest.mark.parametrize("goes_on", [False, True])
+def test_a_part_whose_scratch_is_cleared_away_is_written_again(
+    store: SequenceStore, monkeypatch: pytest.MonkeyPatch, goes_on: bool
+) -> None:
+    table, whole, calls = store.sensor_table("top"), sweeps(), count()
+
+    def cleared_away(scratch: Path, arrays: dict[str, np.ndarray], **options: bool) -> None:
+        write_arrays(scratch, arrays, **options)
+        if next(calls) < 2:
+            store.clean()
+            if goes_on:  # arrays make the folders anew that they need
+                write_arrays(scratch, {"counts": arrays["counts"]}, **options)
+
+    monkeypatch.setattr("fleetlabel.store.table.write_arrays", cleared_away)
+    table.write(0, whole)
+    assert next(calls) == 3
+    assert_same_part(table.read(), whole)
+    assert verify(store) == []
+    assert leftovers(store.root) == []
 
 
 def test_one_driver_at_a_time(store: SequenceStore, processes: ForkServerContext) -> None:

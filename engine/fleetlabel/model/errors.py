@@ -97,3 +97,7 @@ class CorruptStoreError(StoreError, ValueError):
 
 class StoreWriteError(StoreError, OSError):
     """The file system refused a write: full, read-only or not permitted."""
+
+
+class ScratchTakenError(StoreWriteError):
+    """What was being written was cleared away by a process that took its writer for dead."""

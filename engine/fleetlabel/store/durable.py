@@ -18,7 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from fleetlabel.model.errors import StoreError, StoreWriteError
+from fleetlabel.model.errors import ScratchTakenError, StoreError, StoreWriteError
 from fleetlabel.store import buckets
 from fleetlabel.store.object_path import ObjectPath
 
@@ -61,19 +61,44 @@ def committed_folder(target: Path, admit: Callable[[], bool]) -> Iterator[Path]:
         target: must not exist, and its parent must.
         admit: asked last, while no other writer can commit to the same parent: whether the folder is still wanted.
             If not, or if it raises, nothing is committed.
+
+    Raises:
+        ScratchTakenError: somebody took this writer for dead and cleared its scratch away; write it again.
+        StoreWriteError: the file system refused.
     """
     scratch = _scratch_name(target)
     with write_errors(target):
+        scratch.mkdir()
+        committed = False
         try:
-            scratch.mkdir()
+            made = os.open(scratch, os.O_RDONLY)  # kept open, so that no other folder gets its number
+        except FileNotFoundError as error:
+            raise ScratchTakenError(f"{scratch} was cleared away once it was made") from error
+        try:
             yield scratch
             _sync_tree(scratch)
             with _one_at_a_time(target.parent):
                 if admit():
+                    if not _is_still(scratch, made):  # what was written since then would be all there is
+                        raise FileNotFoundError(errno.ENOENT, "it is gone", str(scratch))
                     scratch.rename(target)
+                    committed = True
                     sync(target.parent)
+        except Exception as error:
+            if committed or _is_still(scratch, made):
+                raise
+            raise ScratchTakenError(f"{scratch} was cleared away while it was written") from error
         finally:
+            os.close(made)
             shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _is_still(folder: Path, made: int) -> bool:
+    """Whether a folder is the one that a handle is of, and not another one that has its name."""
+    try:
+        return os.path.samestat(folder.stat(), os.fstat(made))
+    except FileNotFoundError:
+        return False
 
 
 def write_file(target: Path, content: bytes) -> None:
@@ -145,7 +170,11 @@ def remove_pending(folder: Path, name: str | None = None) -> None:
             if not leftover.fullmatch(entry.name):
                 continue
             if entry.is_dir(follow_symlinks=False):
-                shutil.rmtree(entry.path, ignore_errors=True)
+                # Its name first: its writer may live and be about to commit it, and must not commit what is left of it.
+                taken = folder / (entry.name[:-12] + secrets.token_hex(6))
+                with suppress(OSError):
+                    Path(entry.path).rename(taken)
+                    shutil.rmtree(taken, ignore_errors=True)
             else:
                 Path(entry.path).unlink(missing_ok=True)
 

@@ -22,7 +22,7 @@ import numpy as np
 import zarr
 
 from fleetlabel.geometry.arrays import AnyArray
-from fleetlabel.model.errors import CorruptStoreError, StoreError, StoreNotFoundError
+from fleetlabel.model.errors import CorruptStoreError, ScratchTakenError, StoreError, StoreNotFoundError
 from fleetlabel.store import buckets, durable
 from fleetlabel.store.arrays import open_arrays, read_arrays, write_arrays
 from fleetlabel.store.commits import commits_of
@@ -185,14 +185,14 @@ class Table:
         part, quarantined = self._without_deleted(start, part, quarantined)
         stop = start + len(part)
         columns = _columns_of(part)
-        if not self._has_room(start, stop, columns):
+        admit = partial(self._has_room, start, stop, columns)
+        if not admit():
             return self.record(start, stop)
         digests = part.digests()
         arrays = part.arrays() | {"counts": part.counts, "digests": digests}
-        admit = partial(self._has_room, start, stop, columns)
-        with self._commits.committing((start, stop), admit) as scratch:
-            write_arrays(scratch, arrays, few_files=isinstance(self._folder, ObjectPath))
-            record = CommitRecord(
+
+        def described(scratch: Path) -> CommitRecord:
+            return CommitRecord(
                 table=self.path,
                 start=start,
                 stop=stop,
@@ -206,8 +206,15 @@ class Table:
                 provenance=dict(provenance or {}),
                 quarantined=tuple(quarantined),
             )
-            (scratch / DOCUMENT).write_bytes(document(asdict(record)))
-        return self.record(start, stop)
+
+        while True:
+            try:
+                with self._commits.committing((start, stop), admit) as scratch:
+                    write_arrays(scratch, arrays, few_files=isinstance(self._folder, ObjectPath))
+                    (scratch / DOCUMENT).write_bytes(document(asdict(described(scratch))))
+                return self.record(start, stop)
+            except ScratchTakenError:  # a driver that takes over clears away what it finds, and we still live
+                continue
 
     def read(self, start: int = 0, stop: int | None = None, columns: Sequence[str] | None = None) -> Part:
         """Samples ``start:stop`` (all by default), without checkpoints.
