@@ -13,7 +13,7 @@ import pytest
 
 from exchange.scenes import drive
 from fleetlabel.engine.exchange import format_named, read_labels
-from fleetlabel.engine.exchange.json_members import members
+from fleetlabel.engine.ingest.json_members import members
 from fleetlabel.model.errors import SourceError
 
 JSON_FORMATS = {

@@ -19,11 +19,11 @@ import numpy as np
 
 from fleetlabel.engine.exchange.attributes import ATTRIBUTES, attribute_rows, given, read_attributes
 from fleetlabel.engine.exchange.contract import Block, Carries, Reading, WritableFormat, exactly
-from fleetlabel.engine.exchange.files import label_files
-from fleetlabel.engine.exchange.json_members import members
 from fleetlabel.engine.exchange.labels import Labels
 from fleetlabel.engine.exchange.rows import Rows, camera_in, camera_named, frame_in, picture_name
 from fleetlabel.engine.exchange.writing import REPORT, new_text, write_json_array
+from fleetlabel.engine.ingest.json_members import members
+from fleetlabel.engine.ingest.large_files import label_files
 from fleetlabel.model.boxes import Boxes2D, Source
 from fleetlabel.model.errors import SourceError
 

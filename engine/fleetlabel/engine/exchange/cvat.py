@@ -20,11 +20,11 @@ import numpy as np
 
 from fleetlabel.engine.exchange.attributes import ATTRIBUTES, attribute_rows, given, number, read_attributes
 from fleetlabel.engine.exchange.contract import Block, Carries, Reading, WritableFormat, exactly
-from fleetlabel.engine.exchange.files import label_files
 from fleetlabel.engine.exchange.labels import Labels, is_keyframe
 from fleetlabel.engine.exchange.rows import Rows, camera_in, frame_in
 from fleetlabel.engine.exchange.writing import new_text
-from fleetlabel.engine.exchange.xml_events import Event, elements
+from fleetlabel.engine.ingest.large_files import label_files
+from fleetlabel.engine.ingest.xml_events import Event, elements
 from fleetlabel.geometry.arrays import AnyArray, Bool
 from fleetlabel.model.boxes import Boxes2D, Source
 from fleetlabel.model.errors import SourceError

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
-from fleetlabel.engine.exchange.files import lines
 from fleetlabel.engine.exchange.formats import format_named
 from fleetlabel.engine.exchange.importing import read_labels
 from fleetlabel.engine.exchange.labels import Drive
 from fleetlabel.engine.ingest.detections import import_detections3d, probabilities, row_in_frame
+from fleetlabel.engine.ingest.large_files import lines
 from fleetlabel.model.boxes import Boxes3D, Source
 from fleetlabel.model.errors import SourceError
 from fleetlabel.model.ontology import class_map

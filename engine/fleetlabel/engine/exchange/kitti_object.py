@@ -13,7 +13,6 @@ from pathlib import Path
 import numpy as np
 
 from fleetlabel.engine.exchange.contract import Block, Reading, WritableFormat
-from fleetlabel.engine.exchange.files import label_files, lines
 from fleetlabel.engine.exchange.kitti_text import (
     KittiParser,
     carries,
@@ -25,6 +24,7 @@ from fleetlabel.engine.exchange.kitti_text import (
 from fleetlabel.engine.exchange.labels import Labels
 from fleetlabel.engine.exchange.rows import camera_in, frame_in
 from fleetlabel.engine.exchange.writing import new_folder, new_text
+from fleetlabel.engine.ingest.large_files import label_files, lines
 from fleetlabel.model.errors import SourceError
 
 

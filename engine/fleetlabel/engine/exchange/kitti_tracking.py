@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from fleetlabel.engine.exchange.contract import Block, Reading, WritableFormat
-from fleetlabel.engine.exchange.files import label_files, lines
 from fleetlabel.engine.exchange.kitti_text import (
     KittiParser,
     carries,
@@ -25,6 +24,7 @@ from fleetlabel.engine.exchange.kitti_text import (
 from fleetlabel.engine.exchange.labels import Labels
 from fleetlabel.engine.exchange.rows import camera_in
 from fleetlabel.engine.exchange.writing import new_text, refuse_existing
+from fleetlabel.engine.ingest.large_files import label_files, lines
 from fleetlabel.model.errors import SourceError
 
 _SEQMAP = "evaluate_tracking.seqmap.training"

@@ -14,11 +14,11 @@ from pathlib import Path
 import numpy as np
 
 from fleetlabel.engine.exchange.contract import Block, Carries, Reading, WritableFormat, exactly
-from fleetlabel.engine.exchange.files import label_files, lines
 from fleetlabel.engine.exchange.labels import Labels
 from fleetlabel.engine.exchange.rows import Rows, camera_in
 from fleetlabel.engine.exchange.writing import new_text, refuse_existing
 from fleetlabel.engine.ingest.files import numbers
+from fleetlabel.engine.ingest.large_files import label_files, lines
 from fleetlabel.model.boxes import Boxes2D, Source
 from fleetlabel.model.errors import SourceError
 from fleetlabel.model.ontology import canonical

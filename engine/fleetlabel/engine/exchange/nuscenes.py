@@ -20,11 +20,11 @@ import numpy as np
 
 from fleetlabel.engine.exchange.attributes import COMMON_ATTRIBUTES, number, read_attributes
 from fleetlabel.engine.exchange.contract import Block, Carries, Reading, WritableFormat, exactly
-from fleetlabel.engine.exchange.json_members import members
 from fleetlabel.engine.exchange.labels import Drive, Labels
 from fleetlabel.engine.exchange.nuscenes_tables import DESCRIBED, map_row, tables_of
 from fleetlabel.engine.exchange.rows import Rows
 from fleetlabel.engine.exchange.writing import new_bytes, new_text, refuse_existing, write_json_array
+from fleetlabel.engine.ingest.json_members import members
 from fleetlabel.model.boxes import Boxes3D, Source
 from fleetlabel.model.errors import SourceError
 

@@ -11,11 +11,11 @@ from pathlib import Path
 
 from fleetlabel.engine.exchange.attributes import number
 from fleetlabel.engine.exchange.contract import Block, Carries, LabelFormat, Reading, exactly
-from fleetlabel.engine.exchange.files import label_files
-from fleetlabel.engine.exchange.json_members import members
 from fleetlabel.engine.exchange.nuscenes import frames_of_samples, placed, tables_in
 from fleetlabel.engine.exchange.nuscenes_tables import token
 from fleetlabel.engine.exchange.rows import Rows
+from fleetlabel.engine.ingest.json_members import members
+from fleetlabel.engine.ingest.large_files import label_files
 from fleetlabel.model.boxes import Boxes3D, Source
 from fleetlabel.model.errors import SourceError
 

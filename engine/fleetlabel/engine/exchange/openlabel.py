@@ -20,10 +20,10 @@ import numpy as np
 
 from fleetlabel.engine.exchange.attributes import attribute_rows, given
 from fleetlabel.engine.exchange.contract import Block, Carries, Reading, WritableFormat, exactly
-from fleetlabel.engine.exchange.files import label_files
 from fleetlabel.engine.exchange.labels import Drive, Labels
 from fleetlabel.engine.exchange.openlabel_reading import COLUMNS_2D, COLUMNS_3D, EGO, WORLD, OpenLabelReader
 from fleetlabel.engine.exchange.writing import REPORT, new_text, write_json_object
+from fleetlabel.engine.ingest.large_files import label_files
 from fleetlabel.geometry.arrays import F64, AnyArray
 from fleetlabel.model.boxes import Boxes, Boxes2D, Boxes3D
 from fleetlabel.model.cameras import FisheyeCamera, PinholeCamera

@@ -10,8 +10,8 @@ import numpy as np
 
 from fleetlabel.engine.exchange.attributes import ATTRIBUTES, COMMON_ATTRIBUTES, number, read_attributes
 from fleetlabel.engine.exchange.contract import Block, Reading
-from fleetlabel.engine.exchange.json_members import members
 from fleetlabel.engine.exchange.rows import Rows, camera_named
+from fleetlabel.engine.ingest.json_members import members
 from fleetlabel.geometry import quaternion, se3
 from fleetlabel.geometry.arrays import F64
 from fleetlabel.model.boxes import Boxes2D, Boxes3D, Source

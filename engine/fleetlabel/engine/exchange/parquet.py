@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fleetlabel.engine.exchange.contract import BLOCK_ROWS, Block, Carries, Reading, WritableFormat, exactly
-from fleetlabel.engine.exchange.files import label_files
 from fleetlabel.engine.exchange.labels import Labels, is_keyframe
 from fleetlabel.engine.exchange.rows import block, camera_named, checked, frame_column, refuse_classes
 from fleetlabel.engine.exchange.writing import new_bytes, new_folder
+from fleetlabel.engine.ingest.large_files import label_files
 from fleetlabel.geometry.arrays import AnyArray
 from fleetlabel.model.boxes import Boxes, Boxes2D, Boxes3D, Source
 from fleetlabel.model.errors import SourceError, UsageError

@@ -15,11 +15,11 @@ import numpy as np
 import yaml
 
 from fleetlabel.engine.exchange.contract import Block, Carries, Reading, WritableFormat, exactly
-from fleetlabel.engine.exchange.files import label_files, lines
 from fleetlabel.engine.exchange.labels import Labels
 from fleetlabel.engine.exchange.rows import Rows, camera_in, frame_in
 from fleetlabel.engine.exchange.writing import new_folder, new_text
 from fleetlabel.engine.ingest.files import numbers, read_text
+from fleetlabel.engine.ingest.large_files import label_files, lines
 from fleetlabel.geometry.arrays import AnyArray
 from fleetlabel.model.boxes import Boxes2D, Source
 from fleetlabel.model.errors import SourceError, StoreExistsError

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from fleetlabel.engine.ingest.source import GroundTruth
+from fleetlabel.engine.ingest.xml_events import elements
 from fleetlabel.geometry import quaternion, se3
 from fleetlabel.geometry.arrays import F64, I64
 from fleetlabel.model.boxes import Boxes3D, Source
@@ -63,8 +64,6 @@ def read_tracklets(path: Path, frame_ns: I64, world_from_velo: F64) -> GroundTru
 
 def _rows(path: Path, n_frames: int) -> tuple[list[str], list[list[float]], list[Quarantined]]:
     """Type of every tracklet, a row (frame, track, l w h, numbers of _POSE) per box, and what is none."""
-    from fleetlabel.engine.exchange.xml_events import elements  # that package imports this one
-
     kinds: list[str] = []
     rows: list[list[float]] = []
     quarantined: list[Quarantined] = []

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from fleetlabel.engine.ingest.fetching import scratch_folder
+from fleetlabel.engine.ingest.json_members import members
 from fleetlabel.model.errors import SourceError
 from fleetlabel.store import durable
 from fleetlabel.store.object_path import ObjectPath
@@ -212,8 +213,6 @@ def _texts(folder: Path, name: str, *fields: str) -> Iterator[tuple[Any, ...]]:
 
 def _table(folder: Path, name: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Rows of a table, each with its place for messages."""
-    from fleetlabel.engine.exchange.json_members import members  # that package imports this one
-
     path = folder / f"{name}.json"
     for _, at, row in members(path, ()):
         if not isinstance(row, Mapping):

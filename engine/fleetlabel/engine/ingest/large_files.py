@@ -1,4 +1,4 @@
-"""Label files of others, read piece by piece: nothing in a file can make us hold more of it than a piece.
+"""Files of others that may be large, labels above all, read piece by piece: none can make us hold more than a piece.
 
 Packed files (gzip, or the one file of its kind in a zip archive) are unpacked as they are read, and never to disk.
 """

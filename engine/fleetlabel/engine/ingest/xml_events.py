@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 from xml.parsers import expat
 
-from fleetlabel.engine.exchange.files import opened
+from fleetlabel.engine.ingest.large_files import opened
 from fleetlabel.model.errors import SourceError, UnsafeFileError
 
 _CHUNK_BYTES = 1 << 18

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from fleetlabel.engine.exchange.files import opened, text_chunks
+from fleetlabel.engine.ingest.large_files import opened, text_chunks
 from fleetlabel.model.errors import SourceError
 
 _BLANKS = re.compile(r"[ \t\r\n]*")
