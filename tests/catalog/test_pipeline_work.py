@@ -72,9 +72,9 @@ def test_a_fleet_is_one_operation_and_its_sequences_are_listed(do: Do, root: Pat
     assert done.state is State.SUCCEEDED, done.error
     assert done.result is not None and done.result["done"] == 1
     roots = DataRoots([root])
-    assert list_sequences(roots, Query()).found == ()
-    (found,) = list_sequences(roots, Query(), parent="fleet").found
-    assert found.entry.labels is not None
+    for parent in (None, "fleet"):
+        (found,) = list_sequences(roots, Query(), parent=parent).found
+        assert found.entry.labels is not None
     with pytest.raises(OutsideRootsError):
         list_sequences(roots, Query(), parent="..")
 

@@ -27,5 +27,6 @@ def test_the_session_of_the_readme_runs(
         assert "localhost:50551" in session
         exec(compile(session.replace("localhost:50551", served.target), "README.md", "exec"), {})
     printed = capsys.readouterr().out
-    assert "track3d" in printed and printed.splitlines()[-1] == "()"
+    assert "labels 4 4" in printed  # quick stages before it may go by between two pieces of news
+    assert printed.splitlines()[-1] == "()"
     assert list((tmp_path / "labels").rglob("*.txt"))

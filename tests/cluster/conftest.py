@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,10 +10,17 @@ from typing import Any
 import pytest
 
 from cluster.fleets import Fleet, hashes, write_fleet
+from fleetlabel.engine.cluster import connect
 from fleetlabel.engine.fleet.run import FleetOutcome, run_fleet
 from fleetlabel.engine.pipeline.config import load_config
 
 RunFleet = Callable[..., FleetOutcome]
+
+
+@pytest.fixture(autouse=True)
+def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a busy machine the scheduler that a test starts takes its time."""
+    monkeypatch.setattr(sys.modules[connect.__module__], "REFUSED_S", 60.0)
 
 
 @pytest.fixture(scope="session")
