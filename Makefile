@@ -43,11 +43,11 @@ quick: $(STAMP)
 	@$(PYTEST) -m "not slow" $(ARGS)
 
 # Editors, and a fleet's processes, that are killed at 200 random moments, on a disk that is really waited for; and a
-# fleet of 200 logs, some of which are poisoned.
+# fleet of 200 logs, some of which are poisoned; and the app driven by hand on a real street, where FLEETLABEL_DATA is set.
 soak: $(STAMP)
-	@FLEETLABEL_SOAK_KILLS=200 FLEETLABEL_SOAK_LOGS=200 FLEETLABEL_SYNC=1 $(BIN)/pytest -q \
+	@FLEETLABEL_SOAK_KILLS=200 FLEETLABEL_SOAK_LOGS=200 FLEETLABEL_SOAK_WINDOWS=1 FLEETLABEL_SYNC=1 $(BIN)/pytest -q \
 		tests/labels/test_killed_editors.py tests/cluster/test_chaos.py tests/cluster/test_poisoned.py \
-		tests/catalog/test_killed_engine.py tests/client/test_killed_server.py $(ARGS)
+		tests/catalog/test_killed_engine.py tests/client/test_killed_server.py tests/viewers/app/test_window.py $(ARGS)
 
 check: $(STAMP)
 	@$(BIN)/ruff check --quiet .

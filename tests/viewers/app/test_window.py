@@ -186,6 +186,7 @@ def test_every_correction_in_the_window(town: Path, display: str, tmp_path: Path
     _everything(root, TOWN, display, _artifacts("town", tmp_path))
 
 
+@pytest.mark.skipif(not os.environ.get("FLEETLABEL_SOAK_WINDOWS"), reason="takes minutes: make soak does it")
 def test_every_correction_on_a_real_street(data_dir: Path, display: str, tmp_path: Path) -> None:
     root = tmp_path / "street.zarr"
     street = make_street(read_drive(data_dir / "pandaset_drive", root))
