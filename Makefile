@@ -43,7 +43,7 @@ quick: $(STAMP)
 	@$(PYTEST) -m "not slow" $(ARGS)
 
 # Editors, and a fleet's processes, that are killed at 200 random moments, on a disk that is really waited for; and a
-# fleet of 200 logs, some of which are poisoned; and the app driven by hand on a real street, where FLEETLABEL_DATA is set.
+# fleet of 200 logs, some of which are poisoned; and the app driven in its window, in a town and, with FLEETLABEL_DATA, on a real street.
 soak: $(STAMP)
 	@FLEETLABEL_SOAK_KILLS=200 FLEETLABEL_SOAK_LOGS=200 FLEETLABEL_SOAK_WINDOWS=1 FLEETLABEL_SYNC=1 $(BIN)/pytest -q \
 		tests/labels/test_killed_editors.py tests/cluster/test_chaos.py tests/cluster/test_poisoned.py \

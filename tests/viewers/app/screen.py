@@ -169,6 +169,7 @@ class App:
         """As a power cut would."""
         self.process.send_signal(signal.SIGKILL)
         self.process.wait()
+        self._xdotool("mouseup", "1")  # whose app is gone lets go; else no press of the next app begins
 
     def close(self) -> int:
         """Asks it to end, as a session does that is logged out of; the exit code."""

@@ -35,6 +35,9 @@ pytestmark = [
     pytest.mark.timeout(1500),
     pytest.mark.skipif(bool(missing_for_windows()), reason=f"no windows here: {missing_for_windows()}"),
 ]
+_soaked = pytest.mark.skipif(
+    not os.environ.get("FLEETLABEL_SOAK_WINDOWS"), reason="takes eight minutes: make soak does it"
+)
 _KILLED_AFTER = ("wrong size", "one object twice", "late birth", "good as it is")
 
 
@@ -180,13 +183,14 @@ def _artifacts(name: str, otherwise: Path) -> Path:
     return folder
 
 
+@_soaked
 def test_every_correction_in_the_window(town: Path, display: str, tmp_path: Path) -> None:
     root = tmp_path / "town.zarr"
     shutil.copytree(town, root)
     _everything(root, TOWN, display, _artifacts("town", tmp_path))
 
 
-@pytest.mark.skipif(not os.environ.get("FLEETLABEL_SOAK_WINDOWS"), reason="takes minutes: make soak does it")
+@_soaked
 def test_every_correction_on_a_real_street(data_dir: Path, display: str, tmp_path: Path) -> None:
     root = tmp_path / "street.zarr"
     street = make_street(read_drive(data_dir / "pandaset_drive", root))
