@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -20,6 +21,7 @@ from fleetlabel.engine.detect import DetectConfig, DetectFailure, Detector, choo
 from fleetlabel.engine.detect.backend import BackendSpec
 from fleetlabel.engine.detect.libraries import possible_specs
 from fleetlabel.engine.detect.picture import decode_picture
+from fleetlabel.engine.steps import recording
 
 
 def core_ms(work: Callable[[], object]) -> tuple[float, float]:
@@ -43,10 +45,12 @@ def measure(
     chosen = replace(config, backend=spec.backend, device=spec.device, precision=spec.precision)  # type: ignore[arg-type]
     with Detector(weights, choose_backend(weights, chosen).config) as detector:
         detector.detect(jpegs[:2])  # compiles and fills caches
-        before = detector.seconds
         results: list[object] = []
-        core, wall = core_ms(lambda: results.extend(detector.detect(jpegs)))
-        parts = {name: 1e3 * (total - before[name]) / len(jpegs) for name, total in detector.seconds.items()}
+        with recording() as times:
+            core, wall = core_ms(lambda: results.extend(detector.detect(jpegs)))
+        parts: defaultdict[str, float] = defaultdict(float)
+        for one in times:
+            parts[one.name] += 1e3 * one.wall_s / len(jpegs)
     failures = sum(isinstance(result, DetectFailure) for result in results)
     row: dict[str, object] = {
         "backend": str(spec),

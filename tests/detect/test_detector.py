@@ -13,6 +13,7 @@ import pytest
 
 from detect.small_models import picture_with, square_finder
 from fleetlabel.engine.detect import DetectConfig, DetectFailure, Detector, FrameDetections, load_weights
+from fleetlabel.engine.steps import recording
 from fleetlabel.geometry.iou import iou_2d
 from fleetlabel.model.errors import ModelFileError
 
@@ -113,7 +114,13 @@ def test_boxes_do_not_depend_on_batch_prefetch_or_what_came_before(
     config = replace(CONFIG, tiles=(2, 1), conf=0.05)
     with Detector(weights, config) as detector:
         one_by_one = [result for picture in pictures for result in detector.detect([picture])]
-    for changes in ({"batch": 1}, {"batch": 4}, {"batch": 7, "prefetch": 5}, {"prefetch": 1}):
+    for changes in (
+        {"batch": 1},
+        {"batch": 4},
+        {"batch": 7, "prefetch": 5},
+        {"prefetch": 1},
+        {"prefetch": 0},
+    ):
         with Detector(weights, replace(config, **changes)) as detector:
             for a, b in zip(one_by_one, detector.detect(pictures), strict=True):
                 assert_same(a, b, atol=1e-5)
@@ -178,10 +185,17 @@ def test_a_checkpoint_runs_at_any_size(ultralytics_checkpoint: Callable[..., Pat
     assert "torchvision" not in sys.modules
 
 
-def test_seconds_tell_where_time_went(model: Path) -> None:
-    with Detector(load_weights(model), CONFIG) as detector:
-        detector.detect([picture_with({(16, 32, 32, 48): 0})])
-        assert set(detector.seconds) == {"decode", "preprocess", "inference", "merge"}
+@pytest.mark.parametrize("prefetch", [0, 2])
+def test_steps_tell_what_was_done(model: Path, pictures: list[bytes], prefetch: int) -> None:
+    config = replace(CONFIG, tiles=(2, 1), prefetch=prefetch)
+    with Detector(load_weights(model), config) as detector, recording() as times:
+        found = detector.detect(pictures)
+    good = [one for one in found if isinstance(one, FrameDetections)]
+    frames = {name: sum(t.frames for t in times if t.name == name) for name in {t.name for t in times}}
+    assert frames["decode"] in (len(good), len(pictures))  # the broken one may be found out by its header
+    assert frames["preprocess"] == frames["nms"] == len(good)
+    assert frames["inference"] == sum(1 for t in times if t.name == "inference") > len(good)  # tiles
+    assert all(t.n_bytes > 0 for t in times if t.name in ("preprocess", "inference"))
 
 
 def test_a_model_that_vanished_after_it_was_described(model: Path) -> None:

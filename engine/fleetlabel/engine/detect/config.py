@@ -40,7 +40,9 @@ class DetectConfig:
             how many pictures came with it.
         threads: CPU threads that one inference may use. One thread each for several workers gives the most
             pictures per second.
-        prefetch: pictures that are decoded ahead of inference by a second thread; bounds the memory.
+        prefetch: pictures that are decoded ahead of inference by a second thread; bounds the memory. None: 2
+            beside a GPU; none on the CPU, whose cores the workers keep busy as it is: a second thread would
+            only take them from one another.
         trust_pickle: load a ``.pt`` file that holds more than the known network layers. Such a file can run
             any code when it is loaded: only for files of your own.
     """
@@ -57,7 +59,7 @@ class DetectConfig:
     precision: Precision = "auto"
     batch: int | None = None
     threads: int = 1
-    prefetch: int = 2
+    prefetch: int | None = None
     trust_pickle: bool = False
 
     def __post_init__(self) -> None:
@@ -70,7 +72,7 @@ class DetectConfig:
         _check("max_detections", self.max_detections, self.max_detections >= 1, "at least 1")
         _check("batch", self.batch, self.batch is None or 1 <= self.batch <= 1024, "1..1024")
         _check("threads", self.threads, self.threads >= 1, "at least 1")
-        _check("prefetch", self.prefetch, self.prefetch >= 1, "at least 1")
+        _check("prefetch", self.prefetch, self.prefetch is None or self.prefetch >= 0, "at least 0")
 
 
 def _check(name: str, found: object, ok: bool, expected: str) -> None:

@@ -1,13 +1,10 @@
-"""Pictures in, 2D boxes out: decoding runs ahead of the network, and a bad picture stops nobody else's."""
+"""Pictures in, 2D boxes out: a bad picture stops nobody else's, and decoding runs ahead of a network on a GPU."""
 
 from __future__ import annotations
 
-import threading
-import time
 from collections import defaultdict, deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Self
 
@@ -24,11 +21,14 @@ from fleetlabel.engine.detect.nms import non_maximum_suppression
 from fleetlabel.engine.detect.picture import decode_picture, picture_size, reduction_for
 from fleetlabel.engine.detect.tiles import View, views
 from fleetlabel.engine.detect.weights import Weights
+from fleetlabel.engine.steps import step
 from fleetlabel.geometry.arrays import F32, F64, I16
 from fleetlabel.model.errors import DecodeError
 
 ALGORITHM_VERSION = 1
 """Part of a run's identity: raise it by hand with every change that moves, adds or removes boxes."""
+
+PREFETCH_GPU = 2  # pictures
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -101,8 +101,6 @@ class Detector:
         self._batch = self.config.batch or 1
         self._imgsz_px = self.config.imgsz_px or weights.imgsz_px
         self._decoder = ThreadPoolExecutor(max_workers=1, thread_name_prefix="fleetlabel-decode")
-        self._seconds: defaultdict[str, float] = defaultdict(float)
-        self._seconds_lock = threading.Lock()
         # Of the whole process; else every resize starts a thread per core.
         cv2.setNumThreads(self.config.threads)
 
@@ -136,12 +134,6 @@ class Detector:
             "dct_scaling": config.dct_scaling,
         }
 
-    @property
-    def seconds(self) -> dict[str, float]:
-        """Wall time so far of ``decode`` and ``preprocess``, which run ahead, ``inference`` and ``merge``."""
-        with self._seconds_lock:
-            return dict(self._seconds)
-
     def detect(self, jpegs: Sequence[bytes]) -> list[FrameDetections | DetectFailure]:
         """Boxes of every picture, in the order given; a picture that cannot be decoded yields the reason.
 
@@ -163,11 +155,17 @@ class Detector:
 
     def _prepare_ahead(self, jpegs: Sequence[bytes]) -> Iterator[_Prepared | DetectFailure]:
         """Decoded pictures in order, at most ``prefetch`` of them waiting."""
+        prefetch = self.config.prefetch
+        if prefetch is None:
+            prefetch = 0 if self.config.device == "cpu" else PREFETCH_GPU
+        if not prefetch:
+            yield from map(self._prepare, jpegs)
+            return
         source = iter(jpegs)
         ahead: deque[Future[_Prepared | DetectFailure]] = deque()
         try:
             while True:
-                while len(ahead) < self.config.prefetch and (jpeg := next(source, None)) is not None:
+                while len(ahead) < prefetch and (jpeg := next(source, None)) is not None:
                     ahead.append(self._decoder.submit(self._prepare, jpeg))
                 if not ahead:
                     return
@@ -186,20 +184,22 @@ class Detector:
                 min(size[0] / (look.y1 - look.y0), size[1] / (look.x1 - look.x0))
                 for look, size in zip(looks, sizes, strict=True)
             )
-            with self._timed("decode"):
+            with step("decode") as decoding:
                 picture = decode_picture(
                     jpeg, reduction=reduction_for(scale) if self.config.dct_scaling else 1
                 )
+                decoding.n_bytes = picture.rgb.nbytes
         except DecodeError as error:
             return DetectFailure(str(error))
         prepared = _Prepared(width, height, picture.reduction)
-        with self._timed("preprocess"):
+        with step("preprocess") as preprocessing:
             for look, size in zip(looks, sizes, strict=True):
                 r = picture.reduction
                 crop = picture.rgb[look.y0 // r : -(-look.y1 // r), look.x0 // r : -(-look.x1 // r)]
                 place = fit((crop.shape[0], crop.shape[1]), size)
                 seen = network_input(crop, place, self.config.interpolation)
                 prepared.parts.append(_Part(look, place, seen))
+                preprocessing.n_bytes += seen.nbytes
         return prepared
 
     def _network_hw(self, view: View) -> tuple[int, int]:
@@ -226,11 +226,13 @@ class Detector:
         else:
             batch = np.zeros((self._batch, *inputs[0].shape), dtype=np.float32)
             np.stack(inputs, out=batch[: len(inputs)])
-        with self._timed("inference"):
+        with step("inference", len(parts)) as inferring:
             output = self._backend.forward(batch)
-        for part, of_part in zip(parts, output, strict=False):
-            part.candidates = read_head(of_part, self.weights.head, self.config.conf)
-            part.network_input = None
+            inferring.n_bytes = output.nbytes
+        with step("nms", 0):
+            for part, of_part in zip(parts, output, strict=False):
+                part.candidates = read_head(of_part, self.weights.head, self.config.conf)
+                part.network_input = None
 
     def _collect(
         self, pictures: dict[int, _Prepared], results: list[FrameDetections | DetectFailure | None]
@@ -239,7 +241,7 @@ class Detector:
         for row in [
             row for row, p in pictures.items() if all(part.candidates is not None for part in p.parts)
         ]:
-            with self._timed("merge"):
+            with step("nms"):
                 results[row] = self._merge(pictures.pop(row))
 
     def _merge(self, picture: _Prepared) -> FrameDetections:
@@ -270,10 +272,3 @@ class Detector:
             cut=np.concatenate(cuts)[area],
         )
         return FrameDetections(xyxy_px[kept], score[kept], class_id[kept])
-
-    @contextmanager
-    def _timed(self, name: str) -> Iterator[None]:
-        start = time.perf_counter()
-        yield
-        with self._seconds_lock:
-            self._seconds[name] += time.perf_counter() - start

@@ -20,6 +20,7 @@ from fleetlabel.engine.pipeline.provenance import Making
 from fleetlabel.engine.pipeline.ranges import chunks, is_done
 from fleetlabel.engine.pipeline.tasks import Task, TaskResult
 from fleetlabel.engine.pipeline.warm_detectors import warm_detector
+from fleetlabel.engine.steps import step
 from fleetlabel.model.boxes import Boxes2D, Source
 from fleetlabel.model.errors import UsageError
 from fleetlabel.model.ontology import ClassMap, class_map
@@ -141,7 +142,10 @@ def _detect(
             last = min(first + _BATCH_FRAMES, stop)
             frames = [frame for frame in range(first, last) if reader.usable(frame)]
             pictures += len(frames)
-            found = detector.detect([reader.jpeg(frame) for frame in frames])
+            with step("read", len(frames)) as reading:
+                jpegs = [reader.jpeg(frame) for frame in frames]
+                reading.n_bytes = sum(map(len, jpegs))
+            found = detector.detect(jpegs)
             for frame, one in zip(frames, found, strict=True):
                 if isinstance(one, DetectFailure):
                     quarantined.append(Quarantined(frame, f"{camera}, frame {frame}: {one.reason}"))

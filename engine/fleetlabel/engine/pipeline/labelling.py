@@ -25,6 +25,7 @@ from fleetlabel.engine.pipeline.tracking import (
     tracks2d_of,
     tracks3d_of,
 )
+from fleetlabel.engine.steps import step
 from fleetlabel.model.boxes import Boxes2D, Boxes3D
 from fleetlabel.model.sensors import SensorKind
 from fleetlabel.store import LabelVersion, SequenceStore
@@ -96,17 +97,19 @@ def _smooth2d(
     if store.table(path).is_complete():
         return TaskResult()
     making = Making.begin(store, path, 0, store.info.n_frames, [detections, tracks])
-    found, tracked = store.read_boxes(detections, Boxes2D), store.read_boxes(tracks, Boxes2D)
-    times, exposed = exposures(store, camera)
-    found = found.take(np.isin(found.frame, exposed))
-    rows = smooth_tracks_2d(
-        tracks2d_of(tracked, found, exposed),
-        times[exposed],
-        detections2d(found, exposed, 0),
-        config,
-    )
-    frame = exposed[rows.frame]
-    boxes = boxes_of_tracks2d(rows, found, frame, times[frame])
+    with step("read", store.info.n_frames):
+        found, tracked = store.read_boxes(detections, Boxes2D), store.read_boxes(tracks, Boxes2D)
+        times, exposed = exposures(store, camera)
+    with step("smooth", len(times)):
+        found = found.take(np.isin(found.frame, exposed))
+        rows = smooth_tracks_2d(
+            tracks2d_of(tracked, found, exposed),
+            times[exposed],
+            detections2d(found, exposed, 0),
+            config,
+        )
+        frame = exposed[rows.frame]
+        boxes = boxes_of_tracks2d(rows, found, frame, times[frame])
     making.commit(part_of(boxes, 0, len(times), times))
     return TaskResult(frames=len(times), boxes=len(boxes))
 
@@ -116,10 +119,12 @@ def _smooth3d(root: Path, cuboids: str, tracks: str, path: str, config: Smooth3D
     if store.table(path).is_complete():
         return TaskResult()
     making = Making.begin(store, path, 0, store.info.n_frames, [cuboids, tracks])
-    found, tracked = store.read_boxes(cuboids, Boxes3D), store.read_boxes(tracks, Boxes3D)
     times = store.info.frame_timestamp_ns
-    rows = smooth_tracks_3d(tracks3d_of(tracked, found), times, detections3d(found, 0), config)
-    boxes = boxes_of_tracks3d(rows, found, rows.frame, times[rows.frame])
+    with step("read", len(times)):
+        found, tracked = store.read_boxes(cuboids, Boxes3D), store.read_boxes(tracks, Boxes3D)
+    with step("smooth", len(times)):
+        rows = smooth_tracks_3d(tracks3d_of(tracked, found), times, detections3d(found, 0), config)
+        boxes = boxes_of_tracks3d(rows, found, rows.frame, times[rows.frame])
     making.commit(part_of(boxes, 0, len(times), times))
     return TaskResult(frames=len(times), boxes=len(boxes))
 
@@ -128,11 +133,14 @@ def _write_labels(root: Path, name: str, runs: Mapping[str, str]) -> TaskResult:
     store = SequenceStore.open(root)
     opened = {stage: open_run(store, stage, run_id) for stage, run_id in runs.items()}
     cameras = [camera.name for camera in store.info.of_kind(SensorKind.CAMERA)]
-    boxes2d = {camera: store.read_boxes(opened["smooth2d"].table_path(camera), Boxes2D) for camera in cameras}
-    boxes3d = store.read_boxes(opened["smooth3d"].table_path("all"), Boxes3D)
-    found = {camera: store.read_boxes(opened["detect"].table_path(camera), Boxes2D) for camera in cameras}
-    lifted = store.table(opened["lift"].table_path("all"))
-    boxes2d = add_lost(link_tracks(boxes2d, boxes3d, lifted), found, boxes3d, lifted)
+    smoothed, detected = opened["smooth2d"], opened["detect"]
+    with step("read", store.info.n_frames):
+        boxes2d = {camera: store.read_boxes(smoothed.table_path(camera), Boxes2D) for camera in cameras}
+        boxes3d = store.read_boxes(opened["smooth3d"].table_path("all"), Boxes3D)
+        found = {camera: store.read_boxes(detected.table_path(camera), Boxes2D) for camera in cameras}
+        lifted = store.table(opened["lift"].table_path("all"))
+    with step("link", store.info.n_frames):
+        boxes2d = add_lost(link_tracks(boxes2d, boxes3d, lifted), found, boxes3d, lifted)
     made_of = [
         *(opened[stage].table_path(camera) for stage in ("smooth2d", "detect") for camera in cameras),
         *(opened[stage].table_path("all") for stage in ("smooth3d", "lift")),
@@ -140,17 +148,18 @@ def _write_labels(root: Path, name: str, runs: Mapping[str, str]) -> TaskResult:
     provenance: dict[str, Any] = {
         "runs": dict(runs),
         "algorithm_version": LABELS_VERSION,
-        "detector": dict(opened["detect"].identity),
+        "detector": dict(detected.identity),
         "input_sha256": {path: content_sha256(store.table(path), 0, store.info.n_frames) for path in made_of},
     }
     class_names = tuple(dict.fromkeys(n for boxes in (*boxes2d.values(), boxes3d) for n in boxes.class_names))
-    store.write_labels(
-        name,
-        {camera: boxes.with_class_names(class_names) for camera, boxes in boxes2d.items()},
-        boxes3d.with_class_names(class_names),
-        class_names=class_names,
-        provenance=provenance,
-    )
+    with step("write", store.info.n_frames):
+        store.write_labels(
+            name,
+            {camera: boxes.with_class_names(class_names) for camera, boxes in boxes2d.items()},
+            boxes3d.with_class_names(class_names),
+            class_names=class_names,
+            provenance=provenance,
+        )
     return TaskResult(frames=store.info.n_frames, boxes=len(boxes3d) + sum(map(len, boxes2d.values())))
 
 

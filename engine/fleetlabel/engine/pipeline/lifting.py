@@ -17,11 +17,13 @@ from fleetlabel.engine.pipeline.importing import deletions, write_boxes
 from fleetlabel.engine.pipeline.provenance import Making
 from fleetlabel.engine.pipeline.ranges import chunks, is_done, overlapping
 from fleetlabel.engine.pipeline.tasks import Task, TaskResult
+from fleetlabel.engine.steps import step
 from fleetlabel.geometry import se3
 from fleetlabel.geometry.arrays import F64, I32
 from fleetlabel.model.boxes import Boxes2D, Boxes3D, Source
-from fleetlabel.model.sensors import SensorKind
-from fleetlabel.store import LidarReader, SequenceStore
+from fleetlabel.model.sensors import Sensor, SensorKind
+from fleetlabel.model.sweep import Sweep
+from fleetlabel.store import SequenceStore
 from fleetlabel.store.boxes import part_of
 from fleetlabel.store.runs import Run, declare_run
 
@@ -68,24 +70,28 @@ def _lift(root: Path, detected: str, path: str, config: LiftConfig, start: int, 
     cameras = [sensor.name for sensor in store.info.of_kind(SensorKind.CAMERA)]
     scans = [f"sensors/{sensor.name}" for sensor in store.info.of_kind(SensorKind.LIDAR)]
     making = Making.begin(store, path, start, stop, [*(f"{detected}/{name}" for name in cameras), *scans])
-    found = {name: store.read_boxes(f"{detected}/{name}", Boxes2D, start, stop) for name in cameras}
+    with step("read", stop - start):
+        found = {name: store.read_boxes(f"{detected}/{name}", Boxes2D, start, stop) for name in cameras}
     lidars = [store.lidar(sensor.name) for sensor in store.info.of_kind(SensorKind.LIDAR)]
     readers = {name: store.camera(name) for name in cameras}
     class_names = tuple(store.table(path).attributes["class_names"])
     blocks, members = [Boxes3D.empty(class_names)], [np.empty((0, len(cameras)), dtype=np.int32)]
     for frame in range(start, stop):
-        sweeps = [lidar for lidar in lidars if lidar.usable(frame)]
+        with step("read") as reading:
+            sweeps = [(lidar.sensor, lidar.sweep(frame)) for lidar in lidars if lidar.usable(frame)]
+            reading.n_bytes = sum(sweep.points.nbytes for _, sweep in sweeps)
         if not sweeps:
             continue
         time_ns = int(store.info.frame_timestamp_ns[frame])
-        points = LidarPoints.concatenate([_points(store, lidar, frame) for lidar in sweeps])
-        views = [
-            _view(store, name, readers[name].time_ns(frame), _of_frame(found[name], frame))
-            for name in cameras
-        ]
-        lifted = lift_frame(
-            points, views, store.info.trajectory.at(np.array([time_ns]))[0], time_ns, class_names, config
-        )
+        with step("lift"):
+            points = LidarPoints.concatenate([_points(store, lidar, sweep) for lidar, sweep in sweeps])
+            views = [
+                _view(store, name, readers[name].time_ns(frame), _of_frame(found[name], frame))
+                for name in cameras
+            ]
+            lifted = lift_frame(
+                points, views, store.info.trajectory.at(np.array([time_ns]))[0], time_ns, class_names, config
+            )
         n = len(lifted.score)
         blocks.append(
             Boxes3D(
@@ -128,12 +134,11 @@ def _detection_by_camera(lifted: LiftedBoxes, n_cameras: int) -> I32:
     return by_camera
 
 
-def _points(store: SequenceStore, lidar: LidarReader, frame: int) -> LidarPoints:
-    sweep = lidar.sweep(frame)
-    pose = store.info.trajectory.at(np.array([sweep.timestamp_ns]))[0] @ lidar.sensor.ego_from_sensor
+def _points(store: SequenceStore, lidar: Sensor, sweep: Sweep) -> LidarPoints:
+    pose = store.info.trajectory.at(np.array([sweep.timestamp_ns]))[0] @ lidar.ego_from_sensor
     n = len(sweep.points)
     return LidarPoints(
-        points_world=sweep.points_world(lidar.sensor, store.info.trajectory),
+        points_world=sweep.points_world(lidar, store.info.trajectory),
         timestamp_ns=sweep.point_timestamp_ns,
         lidar=np.zeros(n, dtype=np.int16),
         origin_world=pose[None, :3, 3],

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from fleetlabel.engine.steps import step
 from fleetlabel.store import Part, Quarantined, SequenceStore, Table
 from fleetlabel.store.runs import Run, open_run
 
@@ -49,13 +50,14 @@ class Making:
 
     def commit(self, part: Part, quarantined: Sequence[Quarantined] = ()) -> None:
         """Commits what was made."""
-        self.table.write(
-            self.start,
-            part,
-            provenance=self.provenance,
-            quarantined=quarantined,
-            started_s=self.started_s,
-        )
+        with step("write", len(part), sum(column.nbytes for column in part.arrays().values())):
+            self.table.write(
+                self.start,
+                part,
+                provenance=self.provenance,
+                quarantined=quarantined,
+                started_s=self.started_s,
+            )
 
 
 def describe_run(run: Run) -> dict[str, Any]:

@@ -133,6 +133,25 @@ def track(
         return session.outcome()
 
 
+def label(
+    store: Path,
+    config: RunConfig,
+    observer: Observer | None = None,
+    hire: Hire = hire_threads,
+    settled: SettledDetector | None = None,
+) -> Outcome:
+    """All stages after ingest: detects, lifts, tracks, smooths, and writes a label version.
+
+    Args:
+        settled: the configured weights, if they were settled before.
+    """
+    check_labels_name(config)
+    session = _Session(SequenceStore.open(store), config, observer, hire)
+    with session.driving():
+        session.label(settled)
+        return session.outcome()
+
+
 def run(
     source: Path, config: RunConfig, observer: Observer | None = None, hire: Hire = hire_threads
 ) -> Outcome:
@@ -148,8 +167,7 @@ def run(
     session = _Session.ingesting(source, config, observer, hire)
     with session.driving():
         session.ingest()
-        session.labels, tasks = plan_labels(session.store, config, session.warnings, session.settle())
-        session.execute(tasks)
+        session.label()
         return session.outcome()
 
 
@@ -186,6 +204,12 @@ class _Session:
         self.store.clean()
         self.execute(plan_ingest(self.store, source, name, self._config.chunk_frames))
         self._set_aside += finish_ingest(self.store, open_sequence(source, name), self.warnings)
+
+    def label(self, settled: SettledDetector | None = None) -> None:
+        """Makes whatever is missing of the labels."""
+        settled = settled or self.settle()
+        self.labels, tasks = plan_labels(self.store, self._config, self.warnings, settled)
+        self.execute(tasks)
 
     @contextmanager
     def driving(self) -> Iterator[None]:

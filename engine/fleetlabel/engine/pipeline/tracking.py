@@ -17,6 +17,7 @@ from fleetlabel.engine.pipeline.config import RunConfig
 from fleetlabel.engine.pipeline.provenance import Making
 from fleetlabel.engine.pipeline.ranges import chunks, is_done, overlapping
 from fleetlabel.engine.pipeline.tasks import Task, TaskResult, keys
+from fleetlabel.engine.steps import step
 from fleetlabel.geometry import quaternion
 from fleetlabel.geometry.arrays import I32, I64, AnyArray
 from fleetlabel.model.boxes import Boxes2D, Boxes3D, Source
@@ -107,15 +108,17 @@ def _track2d(
     if is_done(table, start, stop):
         return TaskResult()
     making = Making.begin(store, path, start, stop, [detections])
-    found = store.read_boxes(detections, Boxes2D, start, stop)
-    times, exposed = exposures(store, camera)
+    with step("read", stop - start):
+        found = store.read_boxes(detections, Boxes2D, start, stop)
+        times, exposed = exposures(store, camera)
     times = times[start:stop]
     exposed = (exposed[(exposed >= start) & (exposed < stop)] - start).astype(np.int32)
-    tracker = Tracker2D.from_state(config, table.checkpoint(start)) if start else Tracker2D(config)
-    found = found.take(np.isin(found.frame - start, exposed))
-    rows = tracker.run(times[exposed], detections2d(found, exposed, start))
-    frame = (exposed + start)[rows.frame]
-    boxes = boxes_of_tracks2d(rows, found, frame, times[frame - start])
+    with step("associate", stop - start):
+        tracker = Tracker2D.from_state(config, table.checkpoint(start)) if start else Tracker2D(config)
+        found = found.take(np.isin(found.frame - start, exposed))
+        rows = tracker.run(times[exposed], detections2d(found, exposed, start))
+        frame = (exposed + start)[rows.frame]
+        boxes = boxes_of_tracks2d(rows, found, frame, times[frame - start])
     _commit(making, part_of(boxes, start, stop, times), tracker.state())
     return TaskResult(frames=stop - start, boxes=len(boxes))
 
@@ -128,11 +131,13 @@ def _track3d(
     if is_done(table, start, stop):
         return TaskResult()
     making = Making.begin(store, path, start, stop, [cuboids])
-    found = store.read_boxes(cuboids, Boxes3D, start, stop)
+    with step("read", stop - start):
+        found = store.read_boxes(cuboids, Boxes3D, start, stop)
     times = store.info.frame_timestamp_ns[start:stop]
-    tracker = Tracker3D.from_state(config, table.checkpoint(start)) if start else Tracker3D(config)
-    rows = tracker.run(times, detections3d(found, start))
-    boxes = boxes_of_tracks3d(rows, found, rows.frame + start, times[rows.frame])
+    with step("associate", stop - start):
+        tracker = Tracker3D.from_state(config, table.checkpoint(start)) if start else Tracker3D(config)
+        rows = tracker.run(times, detections3d(found, start))
+        boxes = boxes_of_tracks3d(rows, found, rows.frame + start, times[rows.frame])
     _commit(making, part_of(boxes, start, stop, times), tracker.state())
     return TaskResult(frames=stop - start, boxes=len(boxes))
 
