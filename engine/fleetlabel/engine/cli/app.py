@@ -18,6 +18,7 @@ import typer
 from rich.console import Console
 
 from fleetlabel.engine.cli import (
+    bench,
     collecting,
     deleting,
     demo,
@@ -28,7 +29,9 @@ from fleetlabel.engine.cli import (
     labeling,
     labels,
     queueing,
+    releasing,
     remote,
+    remote_connection,
     reporting,
     serving,
     synthesising,
@@ -57,7 +60,7 @@ def _root(
         typer.Option(
             metavar="HOST:PORT",
             help=f"An engine elsewhere does it (`fleetlabel serve`): {', '.join(remote.COMMANDS)}. "
-            f"Who asks is said by a token in {remote.TOKEN_VARIABLE} or --token-file.",
+            f"Who asks is said by a token in {remote_connection.TOKEN_VARIABLE} or --token-file.",
             show_default=False,
         ),
     ] = "",
@@ -79,7 +82,9 @@ def _root(
         print(version("fleetlabel"))
         raise typer.Exit(OK)
     if engine:
-        remote.ASKED.set(remote.EngineOptions(engine, token_file, ca, certificate, key, in_the_clear))
+        remote_connection.ASKED.set(
+            remote_connection.EngineOptions(engine, token_file, ca, certificate, key, in_the_clear)
+        )
     elif token_file or ca or certificate or key or in_the_clear:
         raise UsageError("--token-file, --ca, --certificate, --key and --in-the-clear go with --engine")
 
@@ -127,7 +132,9 @@ _COMMANDS: dict[str, Callable[..., None]] = {
 }
 for _name, _command in _COMMANDS.items():
     app.command(_name)(_telling_of_ctrl_c(_command))
+app.add_typer(releasing.release, name="release")
 app.add_typer(tokens.token, name="token")
+app.add_typer(bench.bench, name="bench")
 
 
 def main() -> None:

@@ -68,7 +68,7 @@ def prelabel(
         "detections2d": detections2d,
         "chunk_frames": chunk_frames,
         "workers": workers,
-        **_detect_flags(imgsz, tiles, conf, backend, device, precision, batch),
+        **detect_flags(imgsz, tiles, conf, backend, device, precision, batch),
     }
     with StageBars() as bars:
         outcome = pipeline.prelabel(store, load_config(config, flags), bars)
@@ -149,7 +149,7 @@ def run(
         "fleet.threads": threads or None,
         "fleet.detect_needs": parse_needs(detect_needs),
         "fleet.wait_for_workers_s": wait_for_workers,
-        **_detect_flags(imgsz, tiles, conf, backend, device, precision, batch),
+        **detect_flags(imgsz, tiles, conf, backend, device, precision, batch),
     }
     settings = load_config(config, flags)
     alone = not (settings.fleet.cluster or settings.fleet.threads or settings.fleet.detect_needs)
@@ -161,7 +161,7 @@ def run(
     _report(outcome, as_json)
 
 
-def _detect_flags(
+def detect_flags(
     imgsz: int | None,
     tiles: str | None,
     conf: float | None,
@@ -170,6 +170,7 @@ def _detect_flags(
     precision: str | None,
     batch: int | None,
 ) -> dict[str, Any]:
+    """What a command's options say of detection, as flags for ``load_config``."""
     return {
         "detect.imgsz_px": imgsz,
         "detect.tiles": opt.parse_tiles(tiles),
