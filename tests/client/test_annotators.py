@@ -55,7 +55,7 @@ def test_a_long_read_survives_a_line_that_breaks(served: Served, store: Sequence
         found, news = labels.now().boxes3d(), labels.watch(after=0)
         seen: list[int] = []
         while not seen or seen[-1] < 30:
-            seen += [record.sequence for record in next(news)[1]]
+            seen += [record.sequence for record in next(news).records]
         news.close()
         assert line.cuts
     assert seen == list(range(1, 31))

@@ -61,6 +61,15 @@ def test_a_drive_is_labelled_looked_at_and_exported(there: Call, yard: Served, t
     assert record["author"] == "ann" and record["in_effect"]
     assert json.loads(there("next", "town", "--count", 2, "--json")[1])["items"]
     assert "expected to be wrong" in there("next", "town")[1]
+    assert "too far left" in there("history", "town", "--box", f"{object_id}@1")[1]
+    assert "nobody" in there("history", "town", "--box", f"{object_id}@3")[1]
+    assert "too far left" in there("why", "town", f"{object_id}@1")[1]
+    assert f"object {object_id} changed" in there("diff", "town", "0", "now")[1]
+    assert json.loads(there("save", "town", "--name", "mine", "--json")[1])["labels"] == "mine"
+    assert json.loads(there("diff", "town", "mine", "1", "--json")[1])["objects"] == []
+    assert "1 objects are on auto" in there("rebase", "town", "auto", "--reason", "the better run")[1]
+    assert "cannot be taken back" in there("revert", "town", 1)[2]
+    assert there("history", "town", "--box", "1@1", "--object", 1)[0] == 2
     code, out, _ = there("export", "town", "--format", "kitti", "--out", tmp_path / "kitti")
     assert code == 0 and any(path.is_file() for path in (tmp_path / "kitti").rglob("*.txt"))
     done = there("operations")[1].splitlines()

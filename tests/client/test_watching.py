@@ -21,12 +21,12 @@ def test_records_come_as_they_are_saved(connect: Connect) -> None:
     ann, bob = (connect(name).sequence("drive").labels for name in ("ann", "bob"))
     ann.commit([pose(1, 3)], base=ann.now())
     news = bob.watch()
-    state, records = next(news)
-    assert (state.record, records) == (1, [])
+    told = next(news)
+    assert (told.state.record, told.records, told.watchers) == (1, [], ("bob",))
     for frame in range(3):
         made = ann.commit([pose(1, frame)], base=ann.now())
-        state, records = next(news)
-        assert records == [made.record] and state.record == frame + 2
+        told = next(news)
+        assert told.records == [made.record] and told.state.record == frame + 2
     news.close()
 
 
@@ -34,7 +34,7 @@ def test_a_watcher_that_comes_later_gets_all_in_few_messages(labels: RemoteLabel
     for number in range(300):
         labels.commit([e.Escalate(object_id=1, text=f"{number} " + "x" * 100)], base=labels.now())
     got, messages = [], 0
-    for state, records in labels.watch(after=0):
+    for state, records, _ in labels.watch(after=0):
         got += [record.sequence for record in records]
         messages += 1
         assert state.record == got[-1]
@@ -50,10 +50,24 @@ def test_what_another_process_saves_is_seen(labels: RemoteLabels, store: Sequenc
     next(news)
     elsewhere = open_labels(store.root)
     made = elsewhere.commit([pose(2, 5)], author="the app")
-    _, records = next(news)
-    assert records == [made.record]
+    assert next(news).records == [made.record]
     assert labels.now().state.record == 1
     news.close()
+
+
+def test_watchers_are_told_of_one_another(connect: Connect) -> None:
+    ann, bob = connect("ann"), connect("bob")
+    hers = ann.sequence("drive").labels.watch()
+    assert next(hers).watchers == ("ann",)
+    his = [bob.sequence("drive").labels.watch() for _ in range(2)]  # in two windows he is still one person
+    assert {next(news).watchers for news in his} == {("ann", "bob")}
+    assert next(hers) == (ann.sequence("drive").labels.now().state, [], ("ann", "bob"))
+    his[0].close()
+    made = ann.sequence("drive").labels.commit([pose(1, 3)], base=ann.sequence("drive").labels.now())
+    assert next(hers)[1:] == ([made.record], ("ann", "bob"))
+    his[1].close()
+    assert next(hers)[1:] == ([], ("ann",))
+    hers.close()
 
 
 def test_a_watch_ends_at_its_deadline(labels: RemoteLabels) -> None:
@@ -77,7 +91,7 @@ def test_watchers_that_vanish_or_sleep_hold_up_nobody(connect: Connect, served: 
     assert ann.now().state.record == 100
     while _open_watches(served) > 1:
         threading.Event().wait(0.05)
-    seen = (record.sequence for _, records in asleep for record in records)
+    seen = (record.sequence for news in asleep for record in news.records)
     assert list(itertools.islice(seen, 100)) == list(range(1, 101))
     asleep.close()
     while _open_watches(served) > 0:

@@ -54,10 +54,9 @@ def test_the_same_request_again_does_nothing_again(api: Api, opened: Opened) -> 
 
 
 def test_a_sequence_that_exists_is_refused_resumed_or_replaced(api: Api, root: Path) -> None:
-    assert (
-        api.ended(api.ingest("drive", "town.zarr")).error.status_code
-        == grpc.StatusCode.ALREADY_EXISTS.value[0]
-    )
+    error = api.ended(api.ingest("drive", "town.zarr")).error
+    assert error.status_code == grpc.StatusCode.ALREADY_EXISTS.value[0]
+    assert error.message.startswith("town.zarr exists")  # and not where that is
     before = describe(SequenceStore.open(root / "town.zarr")).content_hash
     for existing in (pb.EXISTING_SEQUENCE_RESUME, pb.EXISTING_SEQUENCE_OVERWRITE):
         assert api.done(api.ingest("drive", "town.zarr", existing=existing)).pipeline.content_hash == before

@@ -14,7 +14,7 @@ again for a while, which never does anything twice; what is wrong is raised as a
 from fleetlabel.client.connection import ConnectionSettings
 from fleetlabel.client.engine import Engine
 from fleetlabel.client.frames import RemoteFrames, Timeline
-from fleetlabel.client.labels import HistoryEntry, ObjectView, RemoteLabels, RemoteSnapshot
+from fleetlabel.client.labels import HeadNews, HistoryEntry, RemoteLabels
 from fleetlabel.client.operations import (
     ExportResult,
     Operation,
@@ -24,6 +24,7 @@ from fleetlabel.client.operations import (
     RemoteOperation,
 )
 from fleetlabel.client.sequence import RemoteSequence, SequenceEntry
+from fleetlabel.client.snapshot import ObjectView, RemoteSnapshot
 from fleetlabel.wire.boxes import Block, Provenance
 from fleetlabel.wire.errors import (
     ConflictError,
@@ -44,6 +45,7 @@ __all__ = [
     "Engine",
     "EngineFaultError",
     "ExportResult",
+    "HeadNews",
     "HistoryEntry",
     "LabelsState",
     "LidarSample",

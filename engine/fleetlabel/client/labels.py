@@ -4,40 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from fleetlabel.client.connection import Connection, new_request_id
-from fleetlabel.labels import CarriedOver, Commit, Edit, LabelObject, ObjectBoxes, Record
-from fleetlabel.model.boxes import Boxes2D, Boxes3D
-from fleetlabel.model.errors import StoreError
+from fleetlabel.client.snapshot import RemoteSnapshot
+from fleetlabel.labels import (
+    CarriedOver,
+    Commit,
+    Difference,
+    Edit,
+    Reason,
+    Record,
+)
 from fleetlabel.store import LabelVersion
 from fleetlabel.v1 import label_service_pb2 as pb
 from fleetlabel.v1.label_service_pb2_grpc import LabelServiceStub
-from fleetlabel.wire.boxes import Block, boxes2d_of, boxes3d_of, joined
 from fleetlabel.wire.edits import edit_message, record_of
 from fleetlabel.wire.errors import ConflictError
 from fleetlabel.wire.frames import LabelsState, at_message, range_message, state_of
 from fleetlabel.wire.label_answers import carried_of, version_of
-from fleetlabel.wire.objects import solved_of
+from fleetlabel.wire.reasons import difference_of, reason_of
 
 _PAGE = 1000
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class ObjectView:
-    """One object with the boxes that follow from what people said.
-
-    Attributes:
-        object_id: of the object.
-        item: what people said; None if there is no such object (any more).
-        class_name: where it begins.
-        boxes: all of its boxes; None if there is no such object.
-    """
-
-    object_id: int
-    item: LabelObject | None
-    class_name: str
-    boxes: ObjectBoxes | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,102 +36,20 @@ class HistoryEntry:
     in_effect: bool
 
 
-class RemoteSnapshot:
-    """Labels at one moment: whatever is edited meanwhile, they stay as they are.
+class HeadNews(NamedTuple):
+    """What somebody who watches a sequence's head is told.
 
     Attributes:
-        state: which labels these are; edits that are made on them name it.
+        state: where the head is.
+        records: that were saved since the last news, in order.
+        watchers: who watches at the moment, by name, the caller among them.
+        caller: who that is, and whose name edits are saved under.
     """
 
-    def __init__(self, connection: Connection, sequence_id: str, state: LabelsState) -> None:
-        self.state = state
-        self._connection = connection
-        self._sequence_id = sequence_id
-        self._stub = connection.stub(LabelServiceStub)
-        self._at = at_message(state.version or state.record)
-
-    def boxes3d(self, start: int | None = None, stop: int | None = None) -> Boxes3D:
-        """Cuboids of the frames ``start:stop``, all by default; columns are not to be written to."""
-        return joined(list(self.blocks3d(start, stop)), Boxes3D)
-
-    def boxes2d(self, camera: str, start: int | None = None, stop: int | None = None) -> Boxes2D:
-        """2D boxes in one camera's pictures of the frames ``start:stop``; columns are not to be written to."""
-        return joined(list(self.blocks2d(camera, start, stop)), Boxes2D)
-
-    def blocks3d(self, start: int | None = None, stop: int | None = None) -> Iterator[Block[Boxes3D]]:
-        """The same in blocks of ascending frames, as they arrive, with where each box comes from."""
-
-        def request(first: int | None) -> pb.GetBoxes3DRequest:
-            frames = range_message(first, stop)
-            return pb.GetBoxes3DRequest(sequence_id=self._sequence_id, at=self._at, frames=frames)
-
-        return self._blocks(self._stub.GetBoxes3D, request, boxes3d_of, start, stop)
-
-    def blocks2d(
-        self, camera: str, start: int | None = None, stop: int | None = None
-    ) -> Iterator[Block[Boxes2D]]:
-        """The same in blocks of ascending frames, as they arrive, with where each box comes from."""
-
-        def request(first: int | None) -> pb.GetBoxes2DRequest:
-            frames = range_message(first, stop)
-            return pb.GetBoxes2DRequest(
-                sequence_id=self._sequence_id, at=self._at, cameras=[camera], frames=frames
-            )
-
-        return self._blocks(self._stub.GetBoxes2D, request, boxes2d_of, start, stop)
-
-    def object(self, object_id: int) -> ObjectView:
-        """One object with all of its boxes.
-
-        Raises:
-            StoreNotFoundError: there is no such object in these labels.
-        """
-        request = pb.GetObjectRequest(sequence_id=self._sequence_id, at=self._at, object_id=object_id)
-        answer = self._connection.call(self._stub.GetObject, request)
-        self._check(answer.state)
-        return ObjectView(object_id, *solved_of(answer.object))
-
-    def after(self, edits: Sequence[Edit]) -> list[ObjectView]:
-        """What would become of the objects that edits touch, without saving anything: a preview.
-
-        Raises:
-            EditError: one of them cannot be done.
-        """
-        messages = [edit_message(edit, f"edits[{i}]") for i, edit in enumerate(edits)]
-        request = pb.PreviewEditsRequest(sequence_id=self._sequence_id, at=self._at, edits=messages)
-        views: dict[int, ObjectView] = {}
-        for answer in self._connection.stream(self._stub.PreviewEdits, lambda: request):
-            self._check(answer.state)
-            known = solved_of(answer.object) if answer.HasField("object") else (None, "", None)
-            views[answer.object_id] = ObjectView(answer.object_id, *known)
-        return list(views.values())
-
-    def _blocks(
-        self,
-        method: Callable[..., Any],
-        request: Callable[[int | None], Any],
-        decode: Callable[[Any], Block[Any]],
-        start: int | None,
-        stop: int | None,
-    ) -> Iterator[Block[Any]]:
-        first = start
-
-        def ask() -> Any:
-            done = stop is not None and first is not None and first >= stop > (start or 0)
-            return None if done else request(first)
-
-        for answer in self._connection.stream(method, ask):
-            self._check(answer.state)
-            block = decode(answer.boxes)
-            first = block.stop
-            yield block
-
-    def _check(self, state: Any) -> None:
-        if state.base_version != self.state.base_version:
-            raise StoreError(
-                f"these labels were on the version {self.state.base_version!r}, and a newer one, "
-                f"{state.base_version!r}, has taken its place; read the labels as they are now"
-            )
+    state: LabelsState
+    records: list[Record]
+    watchers: tuple[str, ...]
+    caller: str
 
 
 class RemoteLabels:
@@ -177,8 +83,20 @@ class RemoteLabels:
         request = pb.ListVersionsRequest(sequence_id=self._sequence_id)
         return [version_of(each) for each in self._connection.call(self._stub.ListVersions, request).versions]
 
-    def history(self, after: int = 0, object_id: int | None = None) -> Iterator[HistoryEntry]:
-        """Records after one, in order; only those that changed an object, if one is given."""
+    def history(
+        self,
+        after: int = 0,
+        object_id: int | None = None,
+        *,
+        frame: int | None = None,
+        camera: str | None = None,
+    ) -> Iterator[HistoryEntry]:
+        """Records after one, in order.
+
+        Args:
+            object_id: just those that changed this object.
+            frame, camera: just those that say something of boxes there, or of whole objects; camera "": of cuboids.
+        """
         token = ""
         while True:
             request = pb.GetHistoryRequest(
@@ -187,6 +105,8 @@ class RemoteLabels:
                 page_token=token,
                 after_record=after,
                 object_id=object_id,
+                frame=frame,
+                camera=camera,
             )
             answer = self._connection.call(self._stub.GetHistory, request)
             yield from (HistoryEntry(record_of(each.record), each.in_effect) for each in answer.entries)
@@ -194,10 +114,46 @@ class RemoteLabels:
             if not token:
                 return
 
-    def watch(
-        self, after: int | None = None, timeout_s: float | None = None
-    ) -> Iterator[tuple[LabelsState, list[Record]]]:
+    def diff(self, before: RemoteSnapshot, after: RemoteSnapshot) -> Iterator[Difference]:
+        """Which objects differ, and in what, by id: just those that people touched are looked at.
+
+        Raises:
+            UsageError: these are on different base versions, whose ids have nothing to do with one another.
+        """
+        first = -1
+
+        def ask() -> pb.DiffLabelsRequest:
+            return pb.DiffLabelsRequest(
+                sequence_id=self._sequence_id,
+                before=at_message(before.state.version or before.state.record),
+                after=at_message(after.state.version or after.state.record),
+            )
+
+        for answer in self._connection.stream(self._stub.DiffLabels, ask):
+            before.check(answer.before)
+            after.check(answer.after)
+            if answer.difference.object_id > first:  # else it was told before the line broke
+                first = answer.difference.object_id
+                yield difference_of(answer.difference)
+
+    def why(self, object_id: int, frame: int, camera: str = "") -> Reason:
+        """What is behind a box of the labels as they are now: detection, keyframes, model, parameters, people.
+
+        Args:
+            camera: of a 2D box; "" for the cuboid.
+
+        Raises:
+            StoreNotFoundError: there is no such box; says where the object has some.
+        """
+        request = pb.ExplainBoxRequest(
+            sequence_id=self._sequence_id, object_id=object_id, frame=frame, camera=camera
+        )
+        return reason_of(self._connection.call(self._stub.ExplainBox, request).reason)
+
+    def watch(self, after: int | None = None, timeout_s: float | None = None) -> Iterator[HeadNews]:
         """Where the head is, then every record as it is saved, in order and without a gap, restarts of the engine too.
+
+        There is news without a record when somebody begins or ends to watch.
 
         Args:
             after: last record that is known already; by default only what is saved from now on is told.
@@ -210,7 +166,8 @@ class RemoteLabels:
 
         for answer in self._connection.stream(self._stub.WatchHead, ask, timeout_s):
             last = answer.head.record
-            yield state_of(answer.head), [record_of(record) for record in answer.records]
+            records = [record_of(record) for record in answer.records]
+            yield HeadNews(state_of(answer.head), records, tuple(answer.watchers), answer.caller)
 
     # --- editing ----------------------------------------------------------------------------------------------------
 

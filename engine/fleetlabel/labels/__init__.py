@@ -10,7 +10,7 @@ from fleetlabel.labels.queue import Item, Progress, Queue, ranked_together
 from fleetlabel.labels.ranking import QueueConfig
 from fleetlabel.labels.rebasing import CarriedOver, Misfit
 from fleetlabel.labels.records import Record, Step
-from fleetlabel.labels.saving import Difference, diff, objects_of, save_version, snapshot_of
+from fleetlabel.labels.saving import Difference, diff, differences, objects_of, save_version, snapshot_of
 from fleetlabel.labels.snapshot import Snapshot
 from fleetlabel.labels.solving import ObjectBoxes, Solved, Solver
 from fleetlabel.labels.state import LabelState
@@ -45,6 +45,7 @@ __all__ = [
     "Step",
     "apply",
     "diff",
+    "differences",
     "explain",
     "next_items",
     "objects_of",

@@ -339,6 +339,30 @@ def born(edits: Sequence[Edit]) -> tuple[int, ...]:
     return tuple(getattr(edit, edit.born) for edit in edits if edit.born is not None)
 
 
+def concerns(edit: Edit, frame: int | None, camera: str | None) -> bool:
+    """Whether an edit says something of an object's box at a frame, in a camera's picture.
+
+    What concerns the object as a whole concerns each of its boxes; a keyframe concerns the one box that it is, though
+    others follow from it.
+
+    Args:
+        frame: None: whichever.
+        camera: "" for the cuboid, None: whichever.
+    """
+    of_camera = getattr(edit, "camera", "")
+    if camera is not None and of_camera not in ("", camera):
+        return False
+    if frame is None:
+        return True
+    if isinstance(edit, (Split, ChangeIdentity, SwapIdentities)):
+        return frame >= edit.frame
+    if isinstance(edit, (FrameEdit, NoteEdit)):
+        return edit.frame is None or edit.frame == frame
+    if isinstance(edit, RangeEdit):
+        return (edit.start or 0) <= frame and (edit.stop is None or frame < edit.stop)
+    return True
+
+
 def field_names(kind: type[Edit]) -> tuple[str, ...]:
     """Names of what an edit of a kind says."""
     return tuple(field.name for field in fields(kind))

@@ -118,7 +118,12 @@ class Difference:
 
 
 def diff(before: Snapshot, after: Snapshot) -> list[Difference]:
-    """How labels on one base version differ, by object: just those that people touched are looked at.
+    """How labels on one base version differ, by object; see :func:`differences`."""
+    return list(differences(before, after))
+
+
+def differences(before: Snapshot, after: Snapshot) -> Iterator[Difference]:
+    """How labels on one base version differ, one object after the other: just those that people touched are looked at.
 
     Raises:
         UsageError: they are on different base versions, whose ids have nothing to do with one another.
@@ -129,7 +134,7 @@ def diff(before: Snapshot, after: Snapshot) -> list[Difference]:
             "labels on one base version"
         )
     touched = sorted({*before.state.objects, *after.state.objects})
-    return list(_differences(before, after, touched))
+    return _differences(before, after, touched)
 
 
 def _differences(before: Snapshot, after: Snapshot, ids: list[int]) -> Iterator[Difference]:

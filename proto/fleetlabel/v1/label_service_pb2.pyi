@@ -2,6 +2,7 @@ from fleetlabel.v1 import boxes_pb2 as _boxes_pb2
 from fleetlabel.v1 import edits_pb2 as _edits_pb2
 from fleetlabel.v1 import frames_pb2 as _frames_pb2
 from fleetlabel.v1 import objects_pb2 as _objects_pb2
+from fleetlabel.v1 import reasons_pb2 as _reasons_pb2
 from google.protobuf import struct_pb2 as _struct_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
@@ -258,18 +259,22 @@ class RebaseEditsResponse(_message.Message):
     def __init__(self, record: _Optional[_Union[_edits_pb2.EditRecord, _Mapping]] = ..., new_ids: _Optional[_Iterable[_Union[NewObject, _Mapping]]] = ..., misfits: _Optional[_Iterable[_Union[Misfit, _Mapping]]] = ..., repeated: _Optional[bool] = ...) -> None: ...
 
 class GetHistoryRequest(_message.Message):
-    __slots__ = ("sequence_id", "page_size", "page_token", "after_record", "object_id")
+    __slots__ = ("sequence_id", "page_size", "page_token", "after_record", "object_id", "frame", "camera")
     SEQUENCE_ID_FIELD_NUMBER: _ClassVar[int]
     PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
     PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     AFTER_RECORD_FIELD_NUMBER: _ClassVar[int]
     OBJECT_ID_FIELD_NUMBER: _ClassVar[int]
+    FRAME_FIELD_NUMBER: _ClassVar[int]
+    CAMERA_FIELD_NUMBER: _ClassVar[int]
     sequence_id: str
     page_size: int
     page_token: str
     after_record: int
     object_id: int
-    def __init__(self, sequence_id: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., after_record: _Optional[int] = ..., object_id: _Optional[int] = ...) -> None: ...
+    frame: int
+    camera: str
+    def __init__(self, sequence_id: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., after_record: _Optional[int] = ..., object_id: _Optional[int] = ..., frame: _Optional[int] = ..., camera: _Optional[str] = ...) -> None: ...
 
 class HistoryEntry(_message.Message):
     __slots__ = ("record", "in_effect")
@@ -286,6 +291,46 @@ class GetHistoryResponse(_message.Message):
     entries: _containers.RepeatedCompositeFieldContainer[HistoryEntry]
     next_page_token: str
     def __init__(self, entries: _Optional[_Iterable[_Union[HistoryEntry, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
+class DiffLabelsRequest(_message.Message):
+    __slots__ = ("sequence_id", "before", "after")
+    SEQUENCE_ID_FIELD_NUMBER: _ClassVar[int]
+    BEFORE_FIELD_NUMBER: _ClassVar[int]
+    AFTER_FIELD_NUMBER: _ClassVar[int]
+    sequence_id: str
+    before: _frames_pb2.LabelsAt
+    after: _frames_pb2.LabelsAt
+    def __init__(self, sequence_id: _Optional[str] = ..., before: _Optional[_Union[_frames_pb2.LabelsAt, _Mapping]] = ..., after: _Optional[_Union[_frames_pb2.LabelsAt, _Mapping]] = ...) -> None: ...
+
+class DiffLabelsResponse(_message.Message):
+    __slots__ = ("before", "after", "difference")
+    BEFORE_FIELD_NUMBER: _ClassVar[int]
+    AFTER_FIELD_NUMBER: _ClassVar[int]
+    DIFFERENCE_FIELD_NUMBER: _ClassVar[int]
+    before: _frames_pb2.LabelsState
+    after: _frames_pb2.LabelsState
+    difference: _reasons_pb2.ObjectDifference
+    def __init__(self, before: _Optional[_Union[_frames_pb2.LabelsState, _Mapping]] = ..., after: _Optional[_Union[_frames_pb2.LabelsState, _Mapping]] = ..., difference: _Optional[_Union[_reasons_pb2.ObjectDifference, _Mapping]] = ...) -> None: ...
+
+class ExplainBoxRequest(_message.Message):
+    __slots__ = ("sequence_id", "object_id", "frame", "camera")
+    SEQUENCE_ID_FIELD_NUMBER: _ClassVar[int]
+    OBJECT_ID_FIELD_NUMBER: _ClassVar[int]
+    FRAME_FIELD_NUMBER: _ClassVar[int]
+    CAMERA_FIELD_NUMBER: _ClassVar[int]
+    sequence_id: str
+    object_id: int
+    frame: int
+    camera: str
+    def __init__(self, sequence_id: _Optional[str] = ..., object_id: _Optional[int] = ..., frame: _Optional[int] = ..., camera: _Optional[str] = ...) -> None: ...
+
+class ExplainBoxResponse(_message.Message):
+    __slots__ = ("state", "reason")
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    state: _frames_pb2.LabelsState
+    reason: _reasons_pb2.BoxReason
+    def __init__(self, state: _Optional[_Union[_frames_pb2.LabelsState, _Mapping]] = ..., reason: _Optional[_Union[_reasons_pb2.BoxReason, _Mapping]] = ...) -> None: ...
 
 class SaveVersionRequest(_message.Message):
     __slots__ = ("request_id", "sequence_id", "name", "record")
@@ -314,12 +359,16 @@ class WatchHeadRequest(_message.Message):
     def __init__(self, sequence_id: _Optional[str] = ..., after_record: _Optional[int] = ...) -> None: ...
 
 class WatchHeadResponse(_message.Message):
-    __slots__ = ("head", "records")
+    __slots__ = ("head", "records", "watchers", "caller")
     HEAD_FIELD_NUMBER: _ClassVar[int]
     RECORDS_FIELD_NUMBER: _ClassVar[int]
+    WATCHERS_FIELD_NUMBER: _ClassVar[int]
+    CALLER_FIELD_NUMBER: _ClassVar[int]
     head: _frames_pb2.LabelsState
     records: _containers.RepeatedCompositeFieldContainer[_edits_pb2.EditRecord]
-    def __init__(self, head: _Optional[_Union[_frames_pb2.LabelsState, _Mapping]] = ..., records: _Optional[_Iterable[_Union[_edits_pb2.EditRecord, _Mapping]]] = ...) -> None: ...
+    watchers: _containers.RepeatedScalarFieldContainer[str]
+    caller: str
+    def __init__(self, head: _Optional[_Union[_frames_pb2.LabelsState, _Mapping]] = ..., records: _Optional[_Iterable[_Union[_edits_pb2.EditRecord, _Mapping]]] = ..., watchers: _Optional[_Iterable[str]] = ..., caller: _Optional[str] = ...) -> None: ...
 
 class NextItemsRequest(_message.Message):
     __slots__ = ("sequence_ids", "count", "iou", "lease_s")

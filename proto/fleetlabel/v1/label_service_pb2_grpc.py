@@ -94,6 +94,16 @@ class LabelServiceStub:
                 request_serializer=fleetlabel_dot_v1_dot_label__service__pb2.GetHistoryRequest.SerializeToString,
                 response_deserializer=fleetlabel_dot_v1_dot_label__service__pb2.GetHistoryResponse.FromString,
                 _registered_method=True)
+        self.DiffLabels = channel.unary_stream(
+                '/fleetlabel.v1.LabelService/DiffLabels',
+                request_serializer=fleetlabel_dot_v1_dot_label__service__pb2.DiffLabelsRequest.SerializeToString,
+                response_deserializer=fleetlabel_dot_v1_dot_label__service__pb2.DiffLabelsResponse.FromString,
+                _registered_method=True)
+        self.ExplainBox = channel.unary_unary(
+                '/fleetlabel.v1.LabelService/ExplainBox',
+                request_serializer=fleetlabel_dot_v1_dot_label__service__pb2.ExplainBoxRequest.SerializeToString,
+                response_deserializer=fleetlabel_dot_v1_dot_label__service__pb2.ExplainBoxResponse.FromString,
+                _registered_method=True)
         self.SaveVersion = channel.unary_unary(
                 '/fleetlabel.v1.LabelService/SaveVersion',
                 request_serializer=fleetlabel_dot_v1_dot_label__service__pb2.SaveVersionRequest.SerializeToString,
@@ -198,7 +208,22 @@ class LabelServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetHistory(self, request, context):
-        """Records of people's edits, in order.
+        """Records of people's edits, in order: all, those of one object, or those of one box.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DiffLabels(self, request, context):
+        """Which objects differ between two moments or versions, and in what, an object per message, by id. Both have to be on
+        one base version (INVALID_ARGUMENT), so that just objects that people touched are looked at.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ExplainBox(self, request, context):
+        """What is behind a box of the labels as they are now: detection, keyframes, model, parameters, people.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -212,7 +237,8 @@ class LabelServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def WatchHead(self, request, context):
-        """Where the head is, then every record as it is saved, in order and without a gap, until the client ends it.
+        """Where the head is, then every record as it is saved, in order and without a gap, and who else watches, until the
+        client ends it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -290,6 +316,16 @@ def add_LabelServiceServicer_to_server(servicer, server):
                     servicer.GetHistory,
                     request_deserializer=fleetlabel_dot_v1_dot_label__service__pb2.GetHistoryRequest.FromString,
                     response_serializer=fleetlabel_dot_v1_dot_label__service__pb2.GetHistoryResponse.SerializeToString,
+            ),
+            'DiffLabels': grpc.unary_stream_rpc_method_handler(
+                    servicer.DiffLabels,
+                    request_deserializer=fleetlabel_dot_v1_dot_label__service__pb2.DiffLabelsRequest.FromString,
+                    response_serializer=fleetlabel_dot_v1_dot_label__service__pb2.DiffLabelsResponse.SerializeToString,
+            ),
+            'ExplainBox': grpc.unary_unary_rpc_method_handler(
+                    servicer.ExplainBox,
+                    request_deserializer=fleetlabel_dot_v1_dot_label__service__pb2.ExplainBoxRequest.FromString,
+                    response_serializer=fleetlabel_dot_v1_dot_label__service__pb2.ExplainBoxResponse.SerializeToString,
             ),
             'SaveVersion': grpc.unary_unary_rpc_method_handler(
                     servicer.SaveVersion,
@@ -614,6 +650,60 @@ class LabelService:
             '/fleetlabel.v1.LabelService/GetHistory',
             fleetlabel_dot_v1_dot_label__service__pb2.GetHistoryRequest.SerializeToString,
             fleetlabel_dot_v1_dot_label__service__pb2.GetHistoryResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DiffLabels(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/fleetlabel.v1.LabelService/DiffLabels',
+            fleetlabel_dot_v1_dot_label__service__pb2.DiffLabelsRequest.SerializeToString,
+            fleetlabel_dot_v1_dot_label__service__pb2.DiffLabelsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExplainBox(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/fleetlabel.v1.LabelService/ExplainBox',
+            fleetlabel_dot_v1_dot_label__service__pb2.ExplainBoxRequest.SerializeToString,
+            fleetlabel_dot_v1_dot_label__service__pb2.ExplainBoxResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import getpass
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,9 +18,24 @@ from fleetlabel.model.errors import UsageError
 from fleetlabel.store import SequenceStore
 
 if TYPE_CHECKING:
-    from fleetlabel.labels import Labels, Record
+    from fleetlabel.labels import CarriedOver, Commit, Difference, Labels, Reason, Record
+    from fleetlabel.store import LabelVersion
 
 Object = Annotated[int | None, typer.Option("--object", help="Just what concerns this object.")]
+_BOX = "OBJECT@FRAME[/CAMERA]"
+Box = Annotated[
+    str | None,
+    typer.Option("--box", metavar=_BOX, help="Just what says something of this box; see `why`."),
+]
+BoxArg = Annotated[str, typer.Argument(metavar=_BOX, help="Which box; without a camera, the cuboid.")]
+Record_ = Annotated[int, typer.Argument(help="Number of the record, as in history.", show_default=False)]
+Version = Annotated[
+    str, typer.Argument(help="A machine's label version, of a better model's run.", show_default=False)
+]
+Why = Annotated[str, typer.Option("--reason", help="Why.")]
+SavedName = Annotated[
+    str | None, typer.Option("--name", help="Of the version.", show_default="named after its content")
+]
 Author = Annotated[
     str | None, typer.Option("--author", help="Who says so.", show_default="the user of this machine")
 ]
@@ -32,61 +47,75 @@ Moment = Annotated[
 ]
 
 
-def history(store: opt.StoreArg, object_id: Object = None, as_json: opt.Json = False) -> None:
+def history(
+    store: opt.StoreArg, object_id: Object = None, box: Box = None, as_json: opt.Json = False
+) -> None:
     """Tell who edited what, when and why."""
     labels = _open(store)
-    records = labels.history.records if object_id is None else labels.history.of_object(object_id)
+    about = (object_id, None, None) if box is None else box_of(box, object_id)
+    records = [record for record in labels.history.records if _is_about(record, *about)]
+    entries = [(record, labels.history.is_in_effect(record.sequence)) for record in records]
+    tell_history(entries, {"base": labels.base.name}, box or object_id, as_json)
+
+
+def _is_about(record: Record, object_id: int | None, frame: int | None, camera: str | None) -> bool:
+    from fleetlabel.labels.edits import concerns
+
+    if frame is None:
+        return object_id is None or object_id in record.objects
+    return any(object_id in edit.touches and concerns(edit, frame, camera) for edit in record.edits)
+
+
+def tell_history(
+    entries: Sequence[tuple[Record, bool]], about: dict[str, Any], of: str | int | None, as_json: bool
+) -> None:
+    """Prints records, each with whether it is in effect."""
     if as_json:
-        in_effect = labels.history.is_in_effect
-        print(
-            json.dumps(
-                {
-                    "base": labels.base.name,
-                    "records": [{**r.to_json(), "in_effect": in_effect(r.sequence)} for r in records],
-                },
-                indent=1,
-            )
-        )
+        told = [{**record.to_json(), "in_effect": in_effect} for record, in_effect in entries]
+        print(json.dumps({**about, "records": told}, indent=1))
         return
-    for record in records:
-        print(line_of(record, labels.history.is_in_effect(record.sequence)))
-    if not records:
-        print(f"nobody has edited {'these labels' if object_id is None else f'object {object_id}'} yet")
+    for record, in_effect in entries:
+        print(line_of(record, in_effect))
+    if not entries:
+        what = "these labels" if of is None else f"box {of}" if isinstance(of, str) else f"object {of}"
+        print(f"nobody has edited {what} yet")
 
 
 def diff(store: opt.StoreArg, before: Moment, after: Moment, as_json: opt.Json = False) -> None:
     """Tell which objects differ between two label versions or moments, and in what."""
-    from fleetlabel.labels import diff as differences
-    from fleetlabel.labels import snapshot_of
+    from fleetlabel.labels import differences, snapshot_of
 
     labels = _open(store)
     found = differences(snapshot_of(labels, before), snapshot_of(labels, after))
+    tell_differences(found, before, after, as_json)
+
+
+def tell_differences(found: Iterable[Difference], before: str, after: str, as_json: bool) -> None:
+    """Prints how labels differ."""
     if as_json:
-        print(
-            json.dumps({"before": before, "after": after, "objects": [d.to_json() for d in found]}, indent=1)
-        )
+        told = {"before": before, "after": after, "objects": [d.to_json() for d in found]}
+        print(json.dumps(told, indent=1))
         return
-    for difference in found:
+    count = 0
+    for count, difference in enumerate(found, 1):  # noqa: B007 - the last one is told
         boxes = [
             f"{camera or 'cuboids'} +{added} -{removed} ~{changed}"
             for camera, (added, removed, changed) in difference.boxes.items()
         ]
         said = f" ({', '.join(difference.said)})" if difference.said else ""
         print(f"object {difference.object_id} {difference.change}{said}: {', '.join(boxes) or 'same boxes'}")
-    print(f"{len(found)} objects differ between {before} and {after}")
+    print(f"{count} objects differ between {before} and {after}")
 
 
-def why(
-    store: opt.StoreArg,
-    box: Annotated[
-        str, typer.Argument(metavar="OBJECT@FRAME[/CAMERA]", help="Which box; without a camera, the cuboid.")
-    ],
-    as_json: opt.Json = False,
-) -> None:
+def why(store: opt.StoreArg, box: BoxArg, as_json: opt.Json = False) -> None:
     """Tell what is behind a box: detections, keyframes, model, parameters, people."""
     from fleetlabel.labels import explain
 
-    found = explain(_open(store), *_parse_box(box))
+    tell_reason(explain(_open(store), *box_of(box)), box, as_json)
+
+
+def tell_reason(found: Reason, box: str, as_json: bool) -> None:
+    """Prints what is behind a box."""
     reason = found.to_json()
     if as_json:
         print(json.dumps(reason, indent=1))
@@ -109,28 +138,39 @@ def why(
 
 def revert(
     store: opt.StoreArg,
-    sequence: Annotated[int, typer.Argument(help="Number of the record, as in history.", show_default=False)],
+    sequence: Record_,
     author: Author = None,
-    reason: Annotated[str, typer.Option(help="Why.")] = "",
+    reason: Why = "",
     as_json: opt.Json = False,
 ) -> None:
     """Take back one record of edits, and leave all others."""
-    record = _open(store).revert(sequence, author=author or getpass.getuser(), reason=reason).record
-    assert record is not None
-    _tell(as_json, {"reverted": sequence, "record": record.to_json()}, f"record {sequence} is taken back")
+    tell_reverted(
+        sequence, _open(store).revert(sequence, author=author or getpass.getuser(), reason=reason), as_json
+    )
+
+
+def tell_reverted(sequence: int, commit: Commit, as_json: bool) -> None:
+    """Prints that a record is taken back."""
+    assert commit.record is not None
+    told = {"reverted": sequence, "record": commit.record.to_json()}
+    _tell(as_json, told, f"record {sequence} is taken back")
 
 
 def rebase(
     store: opt.StoreArg,
-    version: Annotated[
-        str, typer.Argument(help="A machine's label version, of a better model's run.", show_default=False)
-    ],
+    version: Version,
     author: Author = None,
-    reason: Annotated[str, typer.Option(help="Why.")] = "",
+    reason: Why = "",
     as_json: opt.Json = False,
 ) -> None:
     """Take people's edits along to another run's labels, and tell what does not fit there."""
-    carried = _open(store).rebase_onto(version, author=author or getpass.getuser(), reason=reason)
+    tell_rebased(
+        version, _open(store).rebase_onto(version, author=author or getpass.getuser(), reason=reason), as_json
+    )
+
+
+def tell_rebased(version: str, carried: CarriedOver, as_json: bool) -> None:
+    """Prints what became of edits on another run's labels."""
     if as_json:
         ids = {str(old): new for old, new in carried.new_ids.items()}
         told = {"base": version, "new_ids": ids, "misfits": [asdict(m) for m in carried.misfits]}
@@ -145,20 +185,22 @@ def rebase(
 
 def save(
     store: opt.StoreArg,
-    name: Annotated[
-        str | None, typer.Option(help="Of the version.", show_default="named after its content")
-    ] = None,
+    name: SavedName = None,
     as_json: opt.Json = False,
 ) -> None:
     """Write the labels as edited as an immutable label version."""
     from fleetlabel.labels import save_version
 
-    version = save_version(_open(store), name)
+    tell_saved(save_version(_open(store), name), as_json)
+
+
+def tell_saved(version: LabelVersion, as_json: bool) -> None:
+    """Prints what was saved."""
     told = {"labels": version.name, "base": version.base, **version.provenance}
     _tell(
         as_json,
         told,
-        f"labels {version.name}: {version.base} and {told['journal_sequence']} records of edits",
+        f"labels {version.name}: {version.base} and {int(told['journal_sequence'])} records of edits",
     )
 
 
@@ -168,10 +210,17 @@ def _open(store: Path) -> Labels:
     return Labels.open(SequenceStore.open(store))
 
 
-def _parse_box(text: str) -> tuple[int, int, str]:
+def box_of(text: str, object_id: int | None = None) -> tuple[int, int, str]:
+    """Object, frame and camera of a box, as people write it.
+
+    Raises:
+        UsageError: they wrote something else, or an object besides.
+    """
     match = re.fullmatch(r"(\d+)@(\d+)(?:/(.+))?", text)
     if match is None:
         raise UsageError(f"{text!r} names no box; write for example 12@40, or 12@40/front_camera")
+    if object_id is not None:
+        raise UsageError("--object and --box exclude each other: a box is of one object")
     return int(match[1]), int(match[2]), match[3] or ""
 
 

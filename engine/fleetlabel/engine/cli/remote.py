@@ -1,17 +1,11 @@
-"""``fleetlabel --engine HOST:PORT COMMAND``: the commands that an engine elsewhere carries out.
-
-The token comes from the environment or a file, never from an argument, which everybody on the machine can see.
-"""
+"""``fleetlabel --engine HOST:PORT COMMAND``: the commands that an engine elsewhere carries out."""
 
 from __future__ import annotations
 
 import functools
 import json
-import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
-from dataclasses import dataclass, fields, is_dataclass
+from collections.abc import Callable
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,32 +13,14 @@ import typer
 from typer.core import TyperGroup
 
 from fleetlabel.engine.cli import options as opt
-from fleetlabel.engine.cli.labels import line_of
+from fleetlabel.engine.cli import remote_labels
 from fleetlabel.engine.cli.progress import StageBars
-from fleetlabel.model.errors import AccessError, InterruptedRunError, UsageError
+from fleetlabel.engine.cli.remote_connection import engine_there
+from fleetlabel.engine.cli.remote_labels import Name
+from fleetlabel.model.errors import InterruptedRunError, UsageError
 
 if TYPE_CHECKING:
-    from fleetlabel.client import Engine, Operation, RemoteOperation
-
-TOKEN_VARIABLE = "FLEETLABEL_TOKEN"
-_PATIENCE_S = 10.0
-
-
-@dataclass(frozen=True, slots=True)
-class EngineOptions:
-    """Where the engine is, and how it is asked; set once for all commands."""
-
-    address: str
-    token_file: Path | None
-    ca: Path | None
-    certificate: Path | None
-    key: Path | None
-    in_the_clear: bool
-
-
-ASKED: ContextVar[EngineOptions] = ContextVar("engine")
-
-Name = Annotated[str, typer.Argument(metavar="SEQUENCE", help="As `list` names it.", show_default=False)]
+    from fleetlabel.client import Operation, RemoteOperation
 
 
 def list_(
@@ -54,7 +30,7 @@ def list_(
     as_json: opt.Json = False,
 ) -> None:
     """List the engine's sequences."""
-    with _engine() as engine:
+    with engine_there() as engine:
         entries = list(engine.sequences("" if pattern == "*" else pattern, vehicle=vehicle, review=review))
     if as_json:
         print(json.dumps([_plain(entry) for entry in entries], indent=1))
@@ -70,7 +46,7 @@ def list_(
 
 def info(sequence: Name, as_json: opt.Json = False) -> None:
     """Tell what the engine knows of a sequence."""
-    with _engine() as engine:
+    with engine_there() as engine:
         entry = engine.sequence(sequence).describe()
         versions = [version.name for version in engine.sequence(sequence).labels.versions()]
     if as_json:
@@ -94,7 +70,7 @@ def ingest(
     as_json: opt.Json = False,
 ) -> None:
     """Have a drive log read that the engine can see."""
-    with _engine() as engine:
+    with engine_there() as engine:
         existing = _existing(resume, overwrite)
         _follow(engine.ingest(source, out, source_sequence=sequence or "", existing=existing), as_json)
 
@@ -110,19 +86,19 @@ def prelabel(
 ) -> None:
     """Have 2D boxes detected in every camera."""
     given: dict[str, Any] = {} if conf is None else {"conf": conf}
-    with _engine() as engine:
+    with engine_there() as engine:
         _follow(engine.sequence(sequence).prelabel(model, detections2d=detections2d, **given), as_json)
 
 
 def lift(sequence: Name, as_json: opt.Json = False) -> None:
     """Have cuboids made of the newest 2D boxes and the lidar."""
-    with _engine() as engine:
+    with engine_there() as engine:
         _follow(engine.sequence(sequence).lift(), as_json)
 
 
 def track(sequence: Name, labels: opt.LabelsName = None, as_json: opt.Json = False) -> None:
     """Have the newest boxes tracked, smoothed and written as a label version."""
-    with _engine() as engine:
+    with engine_there() as engine:
         _follow(engine.sequence(sequence).track(labels or ""), as_json)
 
 
@@ -138,7 +114,7 @@ def run(
 ) -> None:
     """Have a drive log read, and everything done that makes labels of it."""
     existing = _existing(resume, overwrite)
-    with _engine() as engine:
+    with engine_there() as engine:
         made, bars = engine.sequence(out), StageBars()
         with bars:
             _wait(engine.ingest(source, out, source_sequence=sequence or "", existing=existing), bars)
@@ -157,29 +133,11 @@ def export(
     ] = "",
 ) -> None:
     """Have labels exported, and fetch the files."""
-    with _engine() as engine, StageBars() as bars:
+    with engine_there() as engine, StageBars() as bars:
         result = engine.sequence(sequence).export(format_name, out, version=labels, on_progress=bars.shown)
     for note in result.notes:
         print(note)
     print(f"{len(result.files)} files of labels {result.version} are in {out}")
-
-
-def history(
-    sequence: Name,
-    object_id: Annotated[int | None, typer.Option("--object", help="Just what concerns this object.")] = None,
-    as_json: opt.Json = False,
-) -> None:
-    """Tell who edited what, when and why."""
-    with _engine() as engine:
-        entries = list(engine.sequence(sequence).labels.history(object_id=object_id))
-    if as_json:
-        told = [{**entry.record.to_json(), "in_effect": entry.in_effect} for entry in entries]
-        print(json.dumps({"records": told}, indent=1))
-        return
-    for entry in entries:
-        print(line_of(entry.record, entry.in_effect))
-    if not entries:
-        print(f"nobody has edited {'these labels' if object_id is None else f'object {object_id}'} yet")
 
 
 def next_(
@@ -192,7 +150,7 @@ def next_(
     as_json: opt.Json = False,
 ) -> None:
     """Tell which boxes are most worth a look; nobody else is sent there for a while."""
-    with _engine() as engine:
+    with engine_there() as engine:
         items, progress = engine.next_items(sequences, count, iou=iou)
     if as_json:
         told = {name: _plain(each) for name, each in progress.items()}
@@ -211,7 +169,7 @@ def operations(
     as_json: opt.Json = False,
 ) -> None:
     """List the engine's operations, the newest first."""
-    with _engine() as engine:
+    with engine_there() as engine:
         found = list(engine.operations(sequence))
     if as_json:
         print(json.dumps([_plain(operation) for operation in found], indent=1))
@@ -226,7 +184,7 @@ def operations(
 
 def cancel(operation: Annotated[str, typer.Argument(help="Its id, as `operations` tells it.")]) -> None:
     """Ask an operation to end; what it has committed is kept."""
-    with _engine() as engine:
+    with engine_there() as engine:
         print(f"{operation} is {engine.operation(operation).cancel().state}, and asked to end")
 
 
@@ -239,7 +197,12 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "track": track,
     "run": run,
     "export": export,
-    "history": history,
+    "history": remote_labels.history,
+    "diff": remote_labels.diff,
+    "why": remote_labels.why,
+    "revert": remote_labels.revert,
+    "rebase": remote_labels.rebase,
+    "save": remote_labels.save,
     "next": next_,
     "operations": operations,
     "cancel": cancel,
@@ -270,42 +233,6 @@ def _commands() -> dict[str, Any]:
     for name, command in COMMANDS.items():
         app.command(name)(command)
     return dict(typer.main.get_group(app).commands)
-
-
-@contextmanager
-def _engine() -> Iterator[Engine]:
-    try:
-        from fleetlabel.client import Engine
-    except ModuleNotFoundError as error:
-        raise UsageError(
-            f"talking to an engine needs {error.name}; install it: pip install 'fleetlabel[rpc]'"
-        ) from error
-    asked = ASKED.get()
-    with Engine(
-        asked.address,
-        token=_token(asked.token_file),
-        ca=asked.ca,
-        certificate=asked.certificate,
-        key=asked.key,
-        in_the_clear=asked.in_the_clear,
-        patience_s=_PATIENCE_S,
-    ) as engine:
-        yield engine
-
-
-def _token(file: Path | None) -> str:
-    if file is None:
-        token = os.environ.get(TOKEN_VARIABLE, "").strip()
-        if not token:
-            raise AccessError(f"no token says who you are; set {TOKEN_VARIABLE}, or give --token-file FILE")
-        return token
-    try:
-        token = file.read_text().strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"cannot read the token in {file}: {error}") from error
-    if not token or not token.isascii() or not token.isprintable():
-        raise UsageError(f"{file} holds no token; expected one line that begins with fl_")
-    return token
 
 
 def _existing(resume: bool, overwrite: bool) -> str:

@@ -153,7 +153,7 @@ class Access(grpc.aio.ServerInterceptor):
                 code = context.code()
                 raise
             except Exception as error:
-                refusal = refusal_of(error, call.request_id)
+                refusal = refusal_of(error, call.request_id, self._engine.in_clients_words)
                 code = refusal.code
                 if code is grpc.StatusCode.INTERNAL:
                     _log.error("%s met a fault", method, exc_info=error)
@@ -203,7 +203,7 @@ class Access(grpc.aio.ServerInterceptor):
         if call.principal is not None:
             fields |= {"principal": call.principal.name, "token": call.principal.token_id}
         if refusal is not None:
-            fields |= {"error": refusal.kind, "reason": refusal.message}
+            fields |= {"error": refusal.kind, "reason": refusal.reason}
         level = logging.INFO
         if code in (grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED):
             level = logging.WARNING

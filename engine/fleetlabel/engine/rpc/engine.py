@@ -137,6 +137,10 @@ class ServedEngine:
         """The name that clients know a sequence by."""
         return self.roots.name_of(path)
 
+    def in_clients_words(self, text: str) -> str:
+        """A text, of an error say, without the names of the engine's own folders."""
+        return self.roots.in_clients_words(text.replace(f"{self.settings.scratch}/", ""))
+
     def tidy(self) -> None:
         """Deletes uploads that have been ingested, or never will be, and exports that were kept long enough."""
         wanted, token = set(), ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import grpc
@@ -22,19 +23,29 @@ class Refusal:
     Attributes:
         code, message, trailers: for gRPC.
         kind: name of the table's line.
+        reason: the message as the engine's log has it.
     """
 
     code: grpc.StatusCode
     message: str
     trailers: tuple[tuple[str, bytes], ...]
     kind: str
+    reason: str
 
 
-def refusal_of(error: Exception, request_id: str) -> Refusal:
-    """What a client is told of an error; ``request_id`` names the call in the engine's log."""
+def refusal_of(error: Exception, request_id: str, in_clients_words: Callable[[str], str]) -> Refusal:
+    """What a client is told of an error.
+
+    Args:
+        request_id: names the call in the engine's log.
+        in_clients_words: a text without what is no business of a client's.
+    """
     if isinstance(error, InterruptedRunError):  # of a call, not of an operation
         error = UnavailableError("the engine is being stopped; ask again when it is back")
     detail = detail_of(error, request_id)
+    reason = detail.message
+    detail.message, detail.found = in_clients_words(reason), in_clients_words(detail.found)
     message = detail.message if detail.message.isascii() else detail.message[:_MOST_CHARS]
     kind = errors_pb2.ErrorKind.Name(detail.kind).removeprefix("ERROR_KIND_").lower()
-    return Refusal(_CODES[detail.status_code], message, ((DETAIL_TRAILER, detail.SerializeToString()),), kind)
+    trailers = ((DETAIL_TRAILER, detail.SerializeToString()),)
+    return Refusal(_CODES[detail.status_code], message, trailers, kind, reason)

@@ -83,7 +83,11 @@ class FrameService(services.FrameServiceServicer):
         """Times and places."""
         store = await self._store(request.sequence_id)
         frames = range_of(request.frames, store.info.n_frames)
-        return await self._engine.in_thread(lambda: _timeline(store, frames))
+        answer = await self._engine.in_thread(lambda: _timeline(store, frames))
+        for sensor in answer.sensors:
+            for broken in sensor.quarantined:
+                broken.reason = self._engine.in_clients_words(broken.reason)
+        return answer
 
     async def GetCalibration(
         self, request: pb.GetCalibrationRequest, _: Context

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import AsyncExitStack, aclosing
+from contextlib import aclosing
 from functools import partial
 from typing import Any
 
@@ -13,14 +13,25 @@ import grpc
 from fleetlabel.engine.rpc.access import Context, caller
 from fleetlabel.engine.rpc.engine import ServedEngine
 from fleetlabel.engine.rpc.label_blocks import blocks, provenance_of
+from fleetlabel.engine.rpc.label_history import history_page
+from fleetlabel.engine.rpc.label_queues import next_items, release_items
 from fleetlabel.engine.rpc.label_sessions import LabelSessions, View
-from fleetlabel.engine.rpc.requests import page_size_of, request_id_of
-from fleetlabel.labels import Commit, Conflict, Edit, Labels, Leases, Record, Snapshot, Step, save_version
+from fleetlabel.engine.rpc.requests import request_id_of
+from fleetlabel.labels import (
+    Commit,
+    Conflict,
+    Edit,
+    Labels,
+    Record,
+    Snapshot,
+    Step,
+    differences,
+    explain,
+    save_version,
+)
 from fleetlabel.labels.edits import touched
-from fleetlabel.labels.leases import LASTS_S, next_items_of
-from fleetlabel.labels.queue import Item
 from fleetlabel.labels.saving import changes_of
-from fleetlabel.model.errors import StoreNotFoundError
+from fleetlabel.model.errors import EditError, StoreNotFoundError
 from fleetlabel.v1 import label_service_pb2 as pb
 from fleetlabel.v1 import label_service_pb2_grpc as services
 from fleetlabel.v1 import objects_pb2
@@ -28,12 +39,11 @@ from fleetlabel.wire.boxes import boxes2d_message, boxes3d_message
 from fleetlabel.wire.edits import edits_of, record_message
 from fleetlabel.wire.errors import ConflictError, RequestError, RequestIdError
 from fleetlabel.wire.frames import at_of, range_of, state_message
-from fleetlabel.wire.label_answers import item_message, misfit_message, progress_message, version_message
+from fleetlabel.wire.label_answers import misfit_message, version_message
 from fleetlabel.wire.objects import solved_message
+from fleetlabel.wire.reasons import difference_message, reason_message
 
 _LONGEST_REASON = 10_000
-_MOST_ITEMS, _MOST_SEQUENCES = 1_000, 1_000
-_LEAST_IOU, _USUAL_IOU, _MOST_IOU = 0.5, 0.7, 0.95
 _KEPT_SAVES = 1_000
 
 
@@ -111,28 +121,38 @@ class LabelService(services.LabelServiceServicer):
 
     async def GetHistory(self, request: pb.GetHistoryRequest, _: Context) -> pb.GetHistoryResponse:
         """A page of records."""
-        size = page_size_of(request.page_size)
-        after = _page_start(request)
         session = await self._sessions.of(request.sequence_id)
-        last = (await session.now()).state.record
-        of_object = request.object_id if request.HasField("object_id") else None
+        head = await session.now()
+        return await self._engine.in_thread(history_page(request, session.labels, head.state.record))
 
-        def page() -> pb.GetHistoryResponse:
-            history = session.labels.history
-            listed: Sequence[Record] = (
-                history.records[:last] if of_object is None else history.of_object(of_object)
-            )
-            found = [record for record in listed if after < record.sequence <= last]
-            answer = pb.GetHistoryResponse()
-            for record in found[:size]:
-                answer.entries.add(
-                    record=record_message(record), in_effect=history.is_in_effect(record.sequence)
+    async def DiffLabels(
+        self, request: pb.DiffLabelsRequest, _: Context
+    ) -> AsyncGenerator[pb.DiffLabelsResponse]:
+        """How labels differ at two moments."""
+        session = await self._sessions.of(request.sequence_id)
+        before, after = await session.at(at_of(request.before)), await session.at(at_of(request.after))
+        named = {"before": state_message(before.state), "after": state_message(after.state)}
+        found = await self._engine.in_thread(lambda: differences(before.snapshot, after.snapshot))
+        while (each := await self._engine.in_thread(lambda: next(found, None))) is not None:
+            yield pb.DiffLabelsResponse(**named, difference=difference_message(each))
+
+    async def ExplainBox(self, request: pb.ExplainBoxRequest, _: Context) -> pb.ExplainBoxResponse:
+        """What is behind a box."""
+        if not request.HasField("frame"):
+            raise RequestError("frame", "the frame of the box", "none")
+        session = await self._sessions.of(request.sequence_id)
+        head = await session.now()
+        while True:
+            try:
+                found = await self._engine.in_thread(
+                    lambda: explain(session.labels, request.object_id, request.frame, request.camera)
                 )
-            if len(found) > size:
-                answer.next_page_token = str(found[size - 1].sequence)
-            return answer
-
-        return await self._engine.in_thread(page)
+            except EditError as error:
+                raise StoreNotFoundError(str(error)) from error
+            before, head = head, session.head
+            # Editors do not wait for it: whoever changes this very object meanwhile has it told anew.
+            if before.snapshot.state.get(request.object_id) == head.snapshot.state.get(request.object_id):
+                return pb.ExplainBoxResponse(state=state_message(head.state), reason=reason_message(found))
 
     async def WatchHead(
         self, request: pb.WatchHeadRequest, _: Context
@@ -140,9 +160,11 @@ class LabelService(services.LabelServiceServicer):
         """The head, for as long as the client wants."""
         session = await self._sessions.of(request.sequence_id)
         after = request.after_record if request.HasField("after_record") else None
-        async with aclosing(session.watch(after)) as news:
-            async for state, records in news:
-                yield pb.WatchHeadResponse(head=state_message(state), records=records)
+        person = caller().name
+        async with aclosing(session.watch(after, person)) as news:
+            async for state, records, watchers in news:
+                head = state_message(state)
+                yield pb.WatchHeadResponse(head=head, records=records, watchers=watchers, caller=person)
 
     # --- editing ----------------------------------------------------------------------------------------------------
 
@@ -258,57 +280,11 @@ class LabelService(services.LabelServiceServicer):
 
     async def NextItems(self, request: pb.NextItemsRequest, _: Context) -> pb.NextItemsResponse:
         """Boxes that are most worth a look."""
-        iou = request.iou if request.HasField("iou") else _USUAL_IOU
-        if not _LEAST_IOU <= iou <= _MOST_IOU:
-            raise RequestError("iou", f"{_LEAST_IOU} to {_MOST_IOU}", f"{iou:g}")
-        if not 0 <= request.count <= _MOST_ITEMS:
-            raise RequestError("count", f"1 to {_MOST_ITEMS}", str(request.count))
-        if not (request.lease_s == 0 or 0 < request.lease_s <= LASTS_S):
-            raise RequestError("lease_s", f"more than 0 and at most {LASTS_S:g}", f"{request.lease_s:g}")
-        names = list(dict.fromkeys(request.sequence_ids))
-        if not 1 <= len(names) <= _MOST_SEQUENCES:
-            raise RequestError("sequence_ids", f"1 to {_MOST_SEQUENCES} sequences", str(len(names)))
-        sessions = {name: await self._sessions.of(name) for name in names}
-        for session in sessions.values():
-            await session.now()
-        person, count, lease_s = caller().name, request.count or 1, request.lease_s or LASTS_S
-
-        def work() -> pb.NextItemsResponse:
-            queues = {name: session.queue(iou) for name, session in sessions.items()}
-            found = next_items_of(list(queues.values()), person, count, lease_s)
-            until = {
-                (name, lease.object_id): lease.until_ns
-                for name, session in sessions.items()
-                for lease in Leases(session.store, lease_s).held()
-            }
-            name_of = {id(queue): name for name, queue in queues.items()}
-            answer = pb.NextItemsResponse()
-            for queue, item in found:
-                name = name_of[id(queue)]
-                answer.items.append(_leased(item, name, until))
-            answer.progress.extend(progress_message(queue.progress, name) for name, queue in queues.items())
-            return answer
-
-        async with AsyncExitStack() as stack:
-            for session in sorted(
-                set(sessions.values()), key=id
-            ):  # in one order, so that nobody waits in a ring
-                await stack.enter_async_context(session.queue_lock)
-            return await self._engine.in_thread(work)
+        return await next_items(self._engine, self._sessions, request)
 
     async def ReleaseItems(self, request: pb.ReleaseItemsRequest, _: Context) -> pb.ReleaseItemsResponse:
         """Gives back what the caller was sent to."""
-        session = await self._sessions.of(request.sequence_id)
-        person, only = caller().name, set(request.object_ids)
-
-        def work() -> list[int]:
-            leases = Leases(session.store)
-            mine = [lease.object_id for lease in leases.held() if lease.person == person]
-            kept = [object_id for object_id in mine if only and object_id not in only]
-            leases.give_back(person, kept)
-            return [object_id for object_id in mine if object_id not in kept]
-
-        return pb.ReleaseItemsResponse(released_object_ids=await self._engine.in_thread(work))
+        return await release_items(self._engine, self._sessions, request)
 
     # --- within -----------------------------------------------------------------------------------------------------
 
@@ -406,22 +382,6 @@ def _solved(snapshot: Snapshot, object_id: int) -> objects_pb2.SolvedObject | No
         snapshot.base.n_frames,
         lambda camera: provenance_of(snapshot, object_id, camera),
     )
-
-
-def _leased(item: Item, name: str, until: dict[tuple[str, int], int]) -> pb.QueueItem:
-    return item_message(item, name, until.get((name, item.object_id), 0))
-
-
-def _page_start(request: pb.GetHistoryRequest) -> int:
-    """The record after which the page begins."""
-    if request.after_record < 0:
-        raise RequestError("after_record", "0 or more", str(request.after_record))
-    token = request.page_token
-    if not token:
-        return request.after_record
-    if len(token) > 18 or not (token.isascii() and token.isdecimal()):
-        raise RequestError("page_token", "next_page_token of the page before", repr(token[:40]))
-    return max(int(token), request.after_record)
 
 
 def add_label_service(server: grpc.aio.Server, engine: ServedEngine) -> str:

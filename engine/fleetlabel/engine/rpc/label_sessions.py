@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass
@@ -65,7 +65,9 @@ class LabelSession:
         self._changed = asyncio.Event()
         self._looked_s = time.monotonic()
         self._tasks: set[asyncio.Task[Any]] = set()
-        self._watchers = 0
+        self._watchers: Counter[str] = Counter()
+        self._there: list[str] = []
+        self._untold = False
         self._looker: asyncio.Task[None] | None = None
         self._lost: Exception | None = None
         self._heads: OrderedDict[int, View] = OrderedDict()
@@ -125,8 +127,11 @@ class LabelSession:
         if self._labels.now is not self.head.snapshot:
             self._keep_head()
             self.head = self._view_now()
-            self._changed.set()
-            self._changed = asyncio.Event()
+            self._wake()
+
+    def _wake(self) -> None:
+        self._changed.set()
+        self._changed = asyncio.Event()
 
     def _keep_head(self) -> None:
         """Keeps the head for those who read on in it: to replay all records for each of their reads would take long."""
@@ -199,9 +204,9 @@ class LabelSession:
     # --- watching ---------------------------------------------------------------------------------------------------
 
     async def watch(
-        self, after: int | None
-    ) -> AsyncGenerator[tuple[LabelsState, list[edits_pb2.EditRecord]]]:
-        """The head and the records after one, then records as they are saved.
+        self, after: int | None, person: str
+    ) -> AsyncGenerator[tuple[LabelsState, list[edits_pb2.EditRecord], list[str]]]:
+        """The head and the records after one, then records as they are saved; and who watches, once that changes.
 
         Raises:
             RequestError: there is no such record yet.
@@ -211,27 +216,35 @@ class LabelSession:
         sent = head.state.record if after is None else after
         if not 0 <= sent <= head.state.record:
             raise RequestError("after_record", f"0 to {head.state.record}", str(sent))
-        self._watchers += 1
+        self._comes_or_goes(person, 1)
         try:
             if self._looker is None:
                 self._lost = None
                 self._looker = asyncio.create_task(self._keep_looking())
-            first = True
+            told: list[str] | None = None
             while True:
                 if self._lost is not None:
                     raise self._lost
-                changed, head = self._changed, self.head
-                if first or head.state.record > sent:
+                changed, head, there = self._changed, self.head, self._there
+                if head.state.record > sent or there != told:
                     state, records = await self._batch(sent, head)
-                    sent, first = state.record, False
-                    yield state, records
+                    sent, told = state.record, there
+                    yield state, records, there
                 else:
                     await changed.wait()
         finally:
-            self._watchers -= 1
+            self._comes_or_goes(person, -1)
             if not self._watchers and self._looker is not None:
                 self._looker.cancel()
                 self._looker = None
+
+    def _comes_or_goes(self, person: str, by: int) -> None:
+        """Others are told within a second, all of them at once: people may come and go in droves."""
+        self._watchers[person] += by
+        self._watchers = +self._watchers  # without those that are gone
+        there = sorted(self._watchers)
+        if there != self._there:
+            self._there, self._untold = there, True
 
     async def _batch(self, sent: int, head: View) -> tuple[LabelsState, list[edits_pb2.EditRecord]]:
         if head.state.record == sent:
@@ -266,6 +279,9 @@ class LabelSession:
         """Takes up what other processes save, while anybody watches."""
         while True:
             await asyncio.sleep(_LOOK_EVERY_S)
+            if self._untold:
+                self._untold = False
+                self._wake()
             try:
                 await self.now()
             except Exception as error:

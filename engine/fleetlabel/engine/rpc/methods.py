@@ -39,7 +39,7 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         **_rules(_SEQUENCE, Role.VIEWER, "ListSequences", "GetSequence"),
         **_rules(_FRAME, Role.VIEWER, "StreamPictures", "StreamSweeps", "GetTimeline", "GetCalibration"),
         **_rules(_LABEL, Role.VIEWER, "ListVersions", "GetBoxes2D", "GetBoxes3D", "GetObject", "GetHistory"),
-        **_rules(_LABEL, Role.VIEWER, "PreviewEdits"),
+        **_rules(_LABEL, Role.VIEWER, "PreviewEdits", "DiffLabels", "ExplainBox"),
         **_rules(_LABEL, Role.VIEWER, "WatchHead", watches=True),
         **_rules(_OPERATION, Role.VIEWER, "GetOperation", "ListOperations"),
         **_rules(_OPERATION, Role.VIEWER, "WaitOperation", "WatchOperation", watches=True),

@@ -52,7 +52,8 @@ def message_of(operation: Operation, engine: ServedEngine) -> operations_pb2.Ope
         finished_ns=operation.finished_ns,
     )
     if operation.error_kind is not None:
-        message.error.CopyFrom(detail_of_kept(operation.error_kind, operation.error or ""))
+        told = engine.in_clients_words(operation.error or "")
+        message.error.CopyFrom(detail_of_kept(operation.error_kind, told))
     elif operation.result is not None and operation.kind == "export":
         message.export.CopyFrom(_export_result(operation.result))
     elif operation.result is not None:
@@ -68,7 +69,7 @@ def _pipeline_result(result: Mapping[str, Any], engine: ServedEngine) -> operati
         n_frames=result["frames"],
         wall_s=result["wall_s"],
         quarantined_samples=result["quarantined"],
-        warnings=result["warnings"],
+        warnings=list(map(engine.in_clients_words, result["warnings"])),
     )
 
 

@@ -77,7 +77,9 @@ class SequenceService(services.SequenceServiceServicer):
         sequences = [self._sequence(one.store, one.entry) for one in page.found]
         if query == Query() and not page.next_page_token:
             sequences += [
-                pb.Sequence(sequence_id=self._engine.sequence_id(store), problem=why)
+                pb.Sequence(
+                    sequence_id=self._engine.sequence_id(store), problem=self._engine.in_clients_words(why)
+                )
                 for store, why in page.unreadable.items()
             ]
         return pb.ListSequencesResponse(sequences=sequences, next_page_token=page.next_page_token)
@@ -128,7 +130,7 @@ class SequenceService(services.SequenceServiceServicer):
             quarantined_samples=entry.quarantined,
             objects_by_class=dict(entry.objects or {}),
             deleted=entry.deleted,
-            problem=entry.problem or "",
+            problem=self._engine.in_clients_words(entry.problem or ""),
         )
 
 

@@ -122,9 +122,7 @@ class DataRoots:
         for place in places:
             if is_store(place):
                 return place
-        raise StoreNotFoundError(
-            f"there is no sequence {name!r} in {self._told()}; list those that there are"
-        )
+        raise StoreNotFoundError(f"there is no sequence {name!r}; list those that there are")
 
     def new_store(self, name: str) -> Path:
         """Where a store is, or will be: a sequence's name, below the first root, or a path or address.
@@ -143,6 +141,11 @@ class DataRoots:
         first = self.paths[0]
         below = _is_below(path, first) and path != first and not isinstance(path, ObjectPath)
         return str(path.relative_to(first)) if below else str(path)
+
+    def in_clients_words(self, text: str) -> str:
+        """A text with places below the first root as clients call them: where that is, is no business of theirs."""
+        first = self.paths[0]
+        return text if isinstance(first, ObjectPath) else _without_folder(text, first)
 
     def open_file(self, text: str) -> BinaryIO:
         """Opens a local file for reading, wherever anybody moves it meanwhile; see the module.
@@ -207,10 +210,7 @@ class DataRoots:
             raise SourceError(f"{path} is neither a file nor a folder; reading it might never end")
 
     def _outside(self, text: str) -> OutsideRootsError:
-        return OutsideRootsError(f"{text!r} is not in what this engine may touch: {self._told()}")
-
-    def _told(self) -> str:
-        return ", ".join(map(str, self.paths))
+        return OutsideRootsError(f"{text!r} is not in what this engine may touch: its data roots")
 
 
 def _root(root: str | Path) -> Path:
@@ -225,6 +225,10 @@ def _root(root: str | Path) -> Path:
     if real == Path("/"):
         raise UsageError("/ cannot be a root: it is all of the machine; name the folders with data")
     return real
+
+
+def _without_folder(text: str, folder: Path) -> str:
+    return text.replace(f"{folder}/", "").replace(str(folder), "the data root")
 
 
 def _is_below(path: Path, root: Path) -> bool:
