@@ -16,6 +16,7 @@ import shutil
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from functools import lru_cache
 from pathlib import Path
 
 from fleetlabel.model.errors import ScratchTakenError, StoreError, StoreWriteError
@@ -241,10 +242,11 @@ def tree_digest(folder: Path, but: str) -> str:
         for key, one in zip(keys, digests, strict=True):
             digest.update(f"{key[len(folder.key) + 1 :]}\0".encode() + one)
         return digest.hexdigest()
-    files = [Path(path, name) for path, _, names in os.walk(folder) for name in names if name[0] != "."]
-    for relative, file in sorted((file.relative_to(folder).as_posix(), file) for file in files):
+    files = [f"{path}/{name}" for path, _, names in os.walk(folder) for name in names if name[0] != "."]
+    for file in sorted(files):
+        relative = file[len(f"{folder}/") :]
         if relative != but:
-            with file.open("rb") as stream:
+            with Path(file).open("rb") as stream:
                 digest.update(f"{relative}\0".encode() + hashlib.file_digest(stream, "sha256").digest())
     return digest.hexdigest()
 
@@ -315,12 +317,23 @@ def _os_error(error: OSError | RuntimeError) -> tuple[int | None, str]:
 
 def _sync_tree(folder: Path) -> None:
     """Syncs files and folders all at once: one after the other, each waits for a commit of the journal of its own."""
-    paths = [Path(path, name) for path, _, files in os.walk(folder) for name in (*files, "")]
-    with ThreadPoolExecutor(_SYNCS_AT_ONCE) as pool:
-        list(pool.map(sync, paths))
+    paths = [f"{path}/{name}" for path, _, files in os.walk(folder) for name in (*files, "")]
+    few = [paths[first::_SYNCS_AT_ONCE] for first in range(min(_SYNCS_AT_ONCE, len(paths)))]
+    list(_syncing(os.getpid()).map(_sync_all, few))
 
 
-def sync(path: Path) -> None:
+@lru_cache(maxsize=1)
+def _syncing(process: int) -> ThreadPoolExecutor:
+    """Threads of one process that wait for disks; they stay: to start them takes longer than to write a small part."""
+    return ThreadPoolExecutor(_SYNCS_AT_ONCE, thread_name_prefix="fleetlabel-sync")
+
+
+def _sync_all(paths: Iterable[str]) -> None:
+    for path in paths:
+        sync(path)
+
+
+def sync(path: Path | str) -> None:
     """Waits until a file, or a folder's list of names, is on the disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
