@@ -11,7 +11,8 @@ from typing import Any, cast
 import numpy as np
 
 from fleetlabel.engine.detect.backend import Backend, BackendSpec
-from fleetlabel.engine.detect.config import DetectConfig
+from fleetlabel.engine.detect.config import DetectConfig, JpegDecoder
+from fleetlabel.engine.detect.device_pictures import nvjpeg_missing
 from fleetlabel.engine.detect.heads import Head
 from fleetlabel.engine.detect.libraries import open_backend, possible_specs
 from fleetlabel.engine.detect.weights import Weights
@@ -146,7 +147,7 @@ def batch_size(weights: Weights, config: DetectConfig) -> int:
                 "precision=fp32"
             )
         return 1
-    return config.batch or (16 if config.device == "cuda" else 1)
+    return config.batch or (32 if config.device == "cuda" else 1)
 
 
 def _definite(weights: Weights, config: DetectConfig, spec: BackendSpec) -> DetectConfig:
@@ -157,7 +158,24 @@ def _definite(weights: Weights, config: DetectConfig, spec: BackendSpec) -> Dete
         precision=cast(Any, spec.precision),
         imgsz_px=network_size(weights, config),
     )
-    return replace(chosen, batch=batch_size(weights, chosen))
+    return replace(chosen, batch=batch_size(weights, chosen), jpeg_decoder=_jpeg_decoder(chosen))
+
+
+def _jpeg_decoder(config: DetectConfig) -> JpegDecoder:
+    """Who decodes JPEGs, once device and backend are definite."""
+    wanted = config.jpeg_decoder
+    spec = BackendSpec(config.backend, config.device, config.precision)
+    on_gpu = spec.keeps_pictures_on_device
+    if wanted == "cpu" or (wanted == "auto" and not on_gpu):
+        return "cpu"
+    missing = nvjpeg_missing() if on_gpu else f"the network runs with {spec}"
+    if wanted == "nvjpeg" and missing:
+        raise UsageError(
+            f"the GPU was to decode pictures (jpeg_decoder=nvjpeg), but {missing}; leave jpeg_decoder out"
+        )
+    if missing:
+        _log.info("pictures are decoded by the CPU: %s", missing)
+    return "cpu" if missing else "nvjpeg"
 
 
 def _random_inputs(weights: Weights, config: DetectConfig) -> F32:

@@ -11,6 +11,7 @@ BackendName = Literal["auto", "torch", "onnxruntime", "openvino", "tensorrt"]
 DeviceName = Literal["auto", "cpu", "cuda"]
 Precision = Literal["auto", "int8", "fp32", "bf16", "fp16"]
 Interpolation = Literal["area", "linear"]
+JpegDecoder = Literal["auto", "cpu", "nvjpeg"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,12 +31,14 @@ class DetectConfig:
             ``linear`` is what ultralytics does. Enlarging is linear with both.
         dct_scaling: decode a JPEG directly at 1/2, 1/4 or 1/8 of its size where the network sees it smaller
             still: faster, and a better filter than ``linear``.
+        jpeg_decoder: ``nvjpeg`` is the GPU's own, which is faster than many cores and decodes at full size; ``auto``
+            takes it where the network runs on a GPU and torchvision has it.
         backend: library that runs the network; ``auto`` measures those that can, and takes the fastest.
         device: ``auto`` is the GPU where there is one that the backend can use.
         precision: arithmetic of the network; ``auto`` allows what the device is fast at and whose results
             agree with fp32. Weights that were quantised with ``quantize_dynamic`` can run as they are
             (``int8``) or, often several times faster, as the floating-point network that they approximate.
-        batch: network inputs per run; None: what the model is fixed to, else 16 on a GPU and 1 on a CPU,
+        batch: network inputs per run; None: what the model is fixed to, else 32 on a GPU and 1 on a CPU,
             where larger batches gain nothing. Batches are always filled up, so that a box never depends on
             how many pictures came with it.
         threads: CPU threads that one inference may use. One thread each for several workers gives the most
@@ -54,6 +57,7 @@ class DetectConfig:
     max_detections: int = 300
     interpolation: Interpolation = "area"
     dct_scaling: bool = True
+    jpeg_decoder: JpegDecoder = "auto"
     backend: BackendName = "auto"
     device: DeviceName = "auto"
     precision: Precision = "auto"

@@ -5,21 +5,22 @@ from __future__ import annotations
 from collections import defaultdict, deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Self
 
 import cv2
 import numpy as np
 
-from fleetlabel.engine.detect.backend import BackendSpec
+from fleetlabel.engine.detect.backend import Backend, BackendSpec
 from fleetlabel.engine.detect.choose import choose_backend
 from fleetlabel.engine.detect.config import DetectConfig
-from fleetlabel.engine.detect.heads import Candidates, read_head
-from fleetlabel.engine.detect.letterbox import Letterbox, fit, network_input, smallest_input
+from fleetlabel.engine.detect.device_path import DevicePath, shared_device_path
+from fleetlabel.engine.detect.heads import read_head
+from fleetlabel.engine.detect.letterbox import fit, network_input
 from fleetlabel.engine.detect.libraries import open_backend
 from fleetlabel.engine.detect.nms import non_maximum_suppression
 from fleetlabel.engine.detect.picture import decode_picture, picture_size, reduction_for
-from fleetlabel.engine.detect.tiles import View, views
+from fleetlabel.engine.detect.prepared import Part, Prepared, looks_at
 from fleetlabel.engine.detect.weights import Weights
 from fleetlabel.engine.steps import step
 from fleetlabel.geometry.arrays import F32, F64, I16
@@ -53,31 +54,11 @@ class DetectFailure:
     reason: str
 
 
-@dataclass(slots=True, eq=False)
-class _Part:
-    """One view of a picture on its way through the network."""
-
-    view: View
-    place: Letterbox
-    network_input: F32 | None
-    candidates: Candidates | None = None
-
-
-@dataclass(slots=True, eq=False)
-class _Prepared:
-    """A decoded picture, ready for the network."""
-
-    width_px: int
-    height_px: int
-    reduction: int
-    parts: list[_Part] = field(default_factory=list)
-
-
 class Detector:
     """A loaded model with its settings.
 
     One detector may be shared by threads, or each may have its own; results are the same. It owns one thread
-    that decodes ahead; ``close`` (or ``with``) ends it.
+    that decodes ahead; ``close`` (or ``with``) ends it. On a GPU all of a process share one network.
 
     Attributes:
         weights: the model.
@@ -97,7 +78,12 @@ class Detector:
         self.config = choose_backend(weights, config).config
         self.class_names = weights.class_names
         spec = BackendSpec(self.config.backend, self.config.device, self.config.precision)
-        self._backend = open_backend(weights, spec, self.config)
+        self._device_path: DevicePath | None = None
+        if spec.keeps_pictures_on_device:
+            self._device_path = shared_device_path(weights, self.config)
+            self._backend: Backend = self._device_path.backend
+        else:
+            self._backend = open_backend(weights, spec, self.config)
         self._batch = self.config.batch or 1
         self._imgsz_px = self.config.imgsz_px or weights.imgsz_px
         self._decoder = ThreadPoolExecutor(max_workers=1, thread_name_prefix="fleetlabel-decode")
@@ -113,6 +99,11 @@ class Detector:
     def close(self) -> None:
         """Ends the decoding thread."""
         self._decoder.shutdown(cancel_futures=True)
+
+    @property
+    def pictures_at_once(self) -> int:
+        """How many pictures it is best given at a time: batches are full then."""
+        return max(8, self._batch)
 
     def identity(self) -> dict[str, object]:
         """Everything that a box depends on beside the picture, for JSON: equal identity, equal boxes."""
@@ -132,6 +123,7 @@ class Detector:
             "max_detections": config.max_detections,
             "interpolation": config.interpolation,
             "dct_scaling": config.dct_scaling,
+            **({"jpeg_decoder": config.jpeg_decoder} if config.jpeg_decoder != "cpu" else {}),
         }
 
     def detect(self, jpegs: Sequence[bytes]) -> list[FrameDetections | DetectFailure]:
@@ -140,8 +132,10 @@ class Detector:
         Args:
             jpegs: pictures as JPEG bytes, of any sizes.
         """
+        if self._device_path is not None:
+            return [self._detected(seen) for seen in self._device_path.look(jpegs)]
         results: list[FrameDetections | DetectFailure | None] = [None] * len(jpegs)
-        pictures: dict[int, _Prepared] = {}
+        pictures: dict[int, Prepared] = {}
         for row, prepared in enumerate(self._prepare_ahead(jpegs)):
             if isinstance(prepared, DetectFailure):
                 results[row] = prepared
@@ -153,7 +147,13 @@ class Detector:
         self._collect(pictures, results)
         return [result for result in results if result is not None]
 
-    def _prepare_ahead(self, jpegs: Sequence[bytes]) -> Iterator[_Prepared | DetectFailure]:
+    def _detected(self, seen: Prepared | DecodeError) -> FrameDetections | DetectFailure:
+        if isinstance(seen, DecodeError):
+            return DetectFailure(str(seen))
+        with step("nms"):
+            return self._merge(seen)
+
+    def _prepare_ahead(self, jpegs: Sequence[bytes]) -> Iterator[Prepared | DetectFailure]:
         """Decoded pictures in order, at most ``prefetch`` of them waiting."""
         prefetch = self.config.prefetch
         if prefetch is None:
@@ -162,7 +162,7 @@ class Detector:
             yield from map(self._prepare, jpegs)
             return
         source = iter(jpegs)
-        ahead: deque[Future[_Prepared | DetectFailure]] = deque()
+        ahead: deque[Future[Prepared | DetectFailure]] = deque()
         try:
             while True:
                 while len(ahead) < prefetch and (jpeg := next(source, None)) is not None:
@@ -175,15 +175,11 @@ class Detector:
             for future in ahead:
                 future.cancel()
 
-    def _prepare(self, jpeg: bytes) -> _Prepared | DetectFailure:
+    def _prepare(self, jpeg: bytes) -> Prepared | DetectFailure:
         try:
             width, height = picture_size(jpeg)
-            looks = views(width, height, self.config.tiles, self.weights.network_hw)
-            sizes = [self._network_hw(look) for look in looks]
-            scale = max(
-                min(size[0] / (look.y1 - look.y0), size[1] / (look.x1 - look.x0))
-                for look, size in zip(looks, sizes, strict=True)
-            )
+            looks = looks_at(width, height, self.weights, self.config)
+            scale = max(look.scale for look in looks)
             with step("decode") as decoding:
                 picture = decode_picture(
                     jpeg, reduction=reduction_for(scale) if self.config.dct_scaling else 1
@@ -191,25 +187,20 @@ class Detector:
                 decoding.n_bytes = picture.rgb.nbytes
         except DecodeError as error:
             return DetectFailure(str(error))
-        prepared = _Prepared(width, height, picture.reduction)
+        prepared = Prepared(width, height, picture.reduction)
         with step("preprocess") as preprocessing:
-            for look, size in zip(looks, sizes, strict=True):
-                r = picture.reduction
-                crop = picture.rgb[look.y0 // r : -(-look.y1 // r), look.x0 // r : -(-look.x1 // r)]
-                place = fit((crop.shape[0], crop.shape[1]), size)
+            for look in looks:
+                r, view = picture.reduction, look.view
+                crop = picture.rgb[view.y0 // r : -(-view.y1 // r), view.x0 // r : -(-view.x1 // r)]
+                place = fit((crop.shape[0], crop.shape[1]), look.network_hw)
                 seen = network_input(crop, place, self.config.interpolation)
-                prepared.parts.append(_Part(look, place, seen))
+                prepared.parts.append(Part(view, place, seen))
                 preprocessing.n_bytes += seen.nbytes
         return prepared
 
-    def _network_hw(self, view: View) -> tuple[int, int]:
-        if self.weights.network_hw is not None:
-            return self.weights.network_hw
-        return smallest_input((view.y1 - view.y0, view.x1 - view.x0), self._imgsz_px, self.weights.stride_px)
-
-    def _run_full_batches(self, pictures: dict[int, _Prepared], *, last: bool) -> None:
+    def _run_full_batches(self, pictures: dict[int, Prepared], *, last: bool) -> None:
         """Runs waiting parts of equal shape in full batches; if ``last``, what remains as well."""
-        waiting: defaultdict[tuple[int, ...], list[_Part]] = defaultdict(list)
+        waiting: defaultdict[tuple[int, ...], list[Part]] = defaultdict(list)
         for picture in pictures.values():
             for part in picture.parts:
                 if part.network_input is not None:
@@ -219,7 +210,7 @@ class Detector:
             for start in range(0, end, self._batch):
                 self._run(parts[start : min(start + self._batch, end)])
 
-    def _run(self, parts: list[_Part]) -> None:
+    def _run(self, parts: list[Part]) -> None:
         inputs = [part.network_input for part in parts if part.network_input is not None]
         if self._batch == 1:
             batch = inputs[0][None]
@@ -235,7 +226,7 @@ class Detector:
                 part.network_input = None
 
     def _collect(
-        self, pictures: dict[int, _Prepared], results: list[FrameDetections | DetectFailure | None]
+        self, pictures: dict[int, Prepared], results: list[FrameDetections | DetectFailure | None]
     ) -> None:
         """Moves finished pictures to the results."""
         for row in [
@@ -244,7 +235,7 @@ class Detector:
             with step("nms"):
                 results[row] = self._merge(pictures.pop(row))
 
-    def _merge(self, picture: _Prepared) -> FrameDetections:
+    def _merge(self, picture: Prepared) -> FrameDetections:
         """One set of boxes from all views of a picture."""
         size = np.array([picture.width_px, picture.height_px] * 2, dtype=np.float64)
         boxes, cuts, seen_in, found = [], [], [], []

@@ -41,6 +41,11 @@ def shrink_by_area(rgb: U8, out: F32) -> None:
     np.einsum("ywc,xw->cyx", rows, _matrix(across, rgb.shape[1]) / 255, out=out, optimize=True)
 
 
+def area_matrix(source: int, target: int) -> F32:
+    """The same along one axis as a matrix (target, source); ``target`` is no larger than ``source``."""
+    return _matrix(_taps(source, target), source)
+
+
 @lru_cache(maxsize=64)
 def _taps(source: int, target: int) -> _Taps:
     scale = source / target

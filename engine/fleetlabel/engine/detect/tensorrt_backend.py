@@ -6,7 +6,7 @@ import json
 import threading
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,6 +15,9 @@ from fleetlabel.engine.detect.metadata import Shape, read_export
 from fleetlabel.engine.detect.weights import Weights, WeightsKind, sha256_of
 from fleetlabel.geometry.arrays import F32
 from fleetlabel.model.errors import ModelFileError
+
+if TYPE_CHECKING:
+    import torch
 
 _LENGTH_BYTES = 4
 _LONGEST_METADATA = 1 << 20
@@ -61,6 +64,8 @@ def inspect_engine(path: Path) -> Weights:
 class TensorRtBackend:
     """An engine with one execution context; calls from several threads take turns on it."""
 
+    can_be_captured = False  # its libraries may allocate; not tried
+
     def __init__(self, weights: Weights, spec: BackendSpec) -> None:
         import tensorrt
         import torch
@@ -88,23 +93,36 @@ class TensorRtBackend:
             else torch.float32
             for name in names
         }
+        self.device = torch.device("cuda")
+        self.dtype = self._dtype[self._input]
         self._turn = threading.Lock()
 
     def forward(self, batch: F32) -> F32:
         """See :class:`~fleetlabel.engine.detect.backend.Backend`."""
         import torch
 
+        output = self.on_device(torch.from_numpy(batch).to(self.device, self.dtype))
+        return np.asarray(output.float().cpu().numpy(), dtype=np.float32)
+
+    def on_device(self, batch: torch.Tensor) -> torch.Tensor:
+        """See :class:`~fleetlabel.engine.detect.backend.DeviceBackend`."""
+        import torch
+
         with self._turn:
-            inputs = torch.from_numpy(batch).to("cuda", self._dtype[self._input])
-            self._context.set_input_shape(self._input, tuple(inputs.shape))
+            batch = batch.contiguous()  # engines read rows of pixels, channel after channel
+            self._context.set_input_shape(self._input, tuple(batch.shape))
             shape = tuple(self._context.get_tensor_shape(self._output))
-            output = torch.empty(shape, dtype=self._dtype[self._output], device="cuda")
-            self._context.set_tensor_address(self._input, inputs.data_ptr())
+            output = torch.empty(shape, dtype=self._dtype[self._output], device=self.device)
+            self._context.set_tensor_address(self._input, batch.data_ptr())
             self._context.set_tensor_address(self._output, output.data_ptr())
             stream = torch.cuda.current_stream()
             self._context.execute_async_v3(stream.cuda_stream)
-            stream.synchronize()
-            return np.asarray(output.float().cpu().numpy(), dtype=np.float32)
+            stream.synchronize()  # the context and ``batch`` are free for the next call
+            return output
+
+    def held(self) -> list[torch.Tensor]:
+        """See :class:`~fleetlabel.engine.detect.backend.DeviceBackend`: the engine keeps its own."""
+        return []
 
 
 def _split(path: Path) -> tuple[dict[str, object], bytes]:

@@ -75,8 +75,11 @@ def inspect_checkpoint(path: Path, *, trust_pickle: bool) -> Weights:
 class TorchBackend:
     """A network in torch; ``forward`` may be called from several threads.
 
-    Sets torch's number of CPU threads for the whole process, the only way that it can be set.
+    Sets torch's number of CPU threads, or that a GPU's fp32 is fp32, for the whole process: the only way that they can
+    be set.
     """
+
+    can_be_captured = True
 
     def __init__(self, weights: Weights, spec: BackendSpec, *, threads: int, trust_pickle: bool) -> None:
         import torch
@@ -85,11 +88,15 @@ class TorchBackend:
         self.version: str = torch.__version__
         if spec.device == "cpu":
             torch.set_num_threads(threads)
-        self._device = torch.device(spec.device)
-        self._dtype = torch.float16 if spec.precision == "fp16" else torch.float32
+        else:
+            torch.backends.cudnn.allow_tf32 = False
+            torch.backends.cuda.matmul.allow_tf32 = False
+            torch.backends.cudnn.deterministic = True
+        self.device = torch.device(spec.device)
+        self.dtype = torch.float16 if spec.precision == "fp16" else torch.float32
         model: Any = _load_model(weights.path, trust_pickle=trust_pickle)
         self._model = (
-            model.float().fuse().eval().to(self._device, self._dtype, memory_format=torch.channels_last)
+            model.float().fuse().eval().to(self.device, self.dtype, memory_format=torch.channels_last)
         )
 
     def forward(self, batch: F32) -> F32:
@@ -97,11 +104,25 @@ class TorchBackend:
         import torch
 
         with torch.inference_mode():
-            inputs = torch.from_numpy(batch).to(self._device, self._dtype)
-            output = self._model(inputs.contiguous(memory_format=torch.channels_last))
-            if isinstance(output, tuple):
-                output = output[0]
+            inputs = torch.from_numpy(batch).to(self.device, self.dtype)
+            output = self.on_device(inputs.contiguous(memory_format=torch.channels_last))
             return np.asarray(output.float().cpu().numpy(), dtype=np.float32)
+
+    def on_device(self, batch: torch.Tensor) -> torch.Tensor:
+        """See :class:`~fleetlabel.engine.detect.backend.DeviceBackend`."""
+        output = self._model(batch)
+        return output[0] if isinstance(output, tuple) else output
+
+    def held(self) -> list[torch.Tensor]:
+        """See :class:`~fleetlabel.engine.detect.backend.DeviceBackend`: the head keeps a grid for one size."""
+        import torch
+
+        return [
+            value
+            for layer in self._model.modules()
+            for value in vars(layer).values()
+            if isinstance(value, torch.Tensor)
+        ]
 
 
 def prepare_ultralytics() -> None:

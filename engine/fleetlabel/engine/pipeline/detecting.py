@@ -31,7 +31,6 @@ from fleetlabel.store.runs import Run, declare_run
 
 STAGE = "detect"
 ALGORITHM_VERSION = 1
-_BATCH_FRAMES = 8  # pictures in memory at a time
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,8 +137,8 @@ def _detect(
     with warm_detector(model, config) as detector:
         classes = class_map(detector.class_names)
         blocks, quarantined, pictures = [Boxes2D.empty(classes.class_names)], [], 0
-        for first in range(start, stop, _BATCH_FRAMES):
-            last = min(first + _BATCH_FRAMES, stop)
+        for first in range(start, stop, detector.pictures_at_once):
+            last = min(first + detector.pictures_at_once, stop)
             frames = [frame for frame in range(first, last) if reader.usable(frame)]
             pictures += len(frames)
             with step("read", len(frames)) as reading:
