@@ -13,7 +13,7 @@ from fleetlabel.store import SequenceStore
 from fleetlabel.viewers.editor import commands
 from fleetlabel.viewers.editor.editor import Editor
 from fleetlabel.viewers.editor.keys import KeyTable
-from fleetlabel.viewers.editor.source import LocalSource
+from fleetlabel.viewers.editor.local_source import LocalSource
 from viewers.app import hands
 from viewers.app.corrections import Correction, corrections_of
 from viewers.app.hands import EditorHands, click

@@ -16,10 +16,10 @@ from fleetlabel.store import SequenceStore
 from fleetlabel.viewers.editor import commands
 from fleetlabel.viewers.editor.editor import Editor
 from fleetlabel.viewers.editor.keys import KeyTable
+from fleetlabel.viewers.editor.local_source import LocalSource
 from fleetlabel.viewers.editor.panes import Side
 from fleetlabel.viewers.editor.pointing import PointerEvent
 from fleetlabel.viewers.editor.session import Tone
-from fleetlabel.viewers.editor.source import LocalSource
 from viewers.app import hands
 from viewers.app.hands import Drag, EditorHands, Key
 from viewers.app.mistakes import MIDDLE, TRACK
@@ -86,7 +86,7 @@ def test_others_edits_of_the_same_object_are_shown_side_by_side(editor: Editor) 
     EditorHands(editor).do(Drag(start, (start[0] + 13.0, start[1])))
     clash = editor.session.clash
     assert clash is not None
-    assert clash.conflicts[0].author == "Bob"
+    assert clash.refused.conflicts[0].author == "Bob"
     assert clash.mine is not None
     assert "Bob changed this meanwhile" in editor.session.message.text
     assert editor.source.labels.sequence == 1

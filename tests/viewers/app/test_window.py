@@ -18,7 +18,7 @@ from fleetlabel.store import SequenceStore
 from fleetlabel.viewers.editor import commands
 from fleetlabel.viewers.editor.editor import Editor
 from fleetlabel.viewers.editor.keys import KeyTable
-from fleetlabel.viewers.editor.source import LocalSource
+from fleetlabel.viewers.editor.local_source import LocalSource
 from fleetlabel.viewers.editor.window_layout import Panel
 from fleetlabel.viewers.panels.panes_panel import draw_panes
 from fleetlabel.viewers.panels.timeline_panel import draw_timeline

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
 
@@ -13,7 +14,7 @@ from fleetlabel.model.cameras import CameraModel
 from fleetlabel.model.errors import SourceError, UsageError
 from fleetlabel.model.sensors import Sensor, SensorKind
 from fleetlabel.model.sweep import Sweep
-from fleetlabel.store import SampleStatus, SequenceStore
+from fleetlabel.store import SampleStatus, SequenceInfo, SequenceStore
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,12 +53,49 @@ class Cloud:
     intensity: F32
 
 
-class SensorFrames:
-    """Pictures and points of a store, read as they are asked for; several threads may ask at once.
+class Sensors(Protocol):
+    """Pictures and points of one sequence, read as they are asked for; several threads may ask at once.
 
     Attributes:
         camera_names: of the cameras that are shown, in the sequence's order.
+        patience_s: how long whoever looks at the screen may be kept waiting for a frame; None: until it is there.
     """
+
+    camera_names: tuple[str, ...]
+    patience_s: float | None
+
+    @property
+    def has_lidar(self) -> bool:
+        """Whether there are clouds."""
+
+    def picture(self, name: str, frame: int) -> Picture:
+        """One camera's picture.
+
+        Raises:
+            SourceError: the ego vehicle's pose is not known when it was taken.
+        """
+
+    def place(self, name: str, frame: int) -> Picture:
+        """The same without the picture: where and when it was taken, which takes no time to tell."""
+
+    def azimuth(self, name: str) -> float:
+        """Where a camera looks, 0 forward, positive to the left."""
+
+    def cloud(self, frame: int) -> Cloud:
+        """Points of all lidars, each placed by the ego pose that holds for it.
+
+        Raises:
+            FleetLabelError: they cannot be had; says why.
+        """
+
+    def world_from_ego(self, what: str, frame: int, timestamp_ns: int) -> F64:
+        """Ego pose (4, 4) at a time; ``what`` and ``frame`` say in an error what needed it."""
+
+
+class SensorFrames:
+    """Pictures and points of a store; see :class:`Sensors`."""
+
+    patience_s: float | None = None
 
     def __init__(
         self, store: SequenceStore, cameras: Sequence[str] | None = None, with_points: bool = True
@@ -100,23 +138,20 @@ class SensorFrames:
         Raises:
             SourceError: the ego vehicle's pose is not known when it was taken.
         """
+        reader, place = self._cameras[name], self.place(name, frame)
+        if not reader.usable(frame):
+            return replace(place, problem=self._problem(name, frame, int(reader.status[frame])))
+        return replace(place, jpeg=reader.jpeg(frame), problem="")
+
+    def place(self, name: str, frame: int) -> Picture:
+        """The same without the picture."""
         reader = self._cameras[name]
-        sensor, timestamp_ns = reader.sensor, int(reader.timestamp_ns[frame])
-        assert sensor.camera is not None  # a Sensor of kind camera has intrinsics
-        usable = reader.usable(frame)
-        return Picture(
-            name=name,
-            camera=sensor.camera,
-            azimuth_rad=_azimuth(sensor),
-            timestamp_ns=timestamp_ns,
-            world_from_camera=self.world_from_ego(name, frame, timestamp_ns) @ sensor.ego_from_sensor,
-            jpeg=reader.jpeg(frame) if usable else b"",
-            problem="" if usable else self._problem(name, frame, int(reader.status[frame])),
-        )
+        timestamp_ns = int(reader.timestamp_ns[frame])
+        return placed_picture(self._info, reader.sensor, frame, timestamp_ns)
 
     def azimuth(self, name: str) -> float:
         """Where a camera looks, 0 forward, positive to the left."""
-        return _azimuth(self._cameras[name].sensor)
+        return azimuth_of(self._cameras[name].sensor)
 
     def cloud(self, frame: int) -> Cloud:
         """Points of all lidars, each placed by the ego pose that holds for it.
@@ -128,23 +163,14 @@ class SensorFrames:
         for reader in self._lidars:
             if not reader.usable(frame):
                 continue
-            sweep = _finite(reader.sweep(frame))
-            try:
-                world.append(sweep.points_world(reader.sensor, self._info.trajectory))
-            except OutOfRangeError as error:
-                raise SourceError(
-                    f"{self._info.name}: {reader.sensor.name} at frame {frame}: {error}"
-                ) from error
+            sweep = finite(reader.sweep(frame))
+            world.append(points_world(self._info, reader.sensor, frame, sweep))
             intensity.append(sweep.points[:, 3])
         return Cloud(np.concatenate(world), np.concatenate(intensity))
 
     def world_from_ego(self, what: str, frame: int, timestamp_ns: int) -> F64:
         """Ego pose (4, 4) at a time; ``what`` and ``frame`` say in an error what needed it."""
-        try:
-            pose: F64 = self._info.trajectory.at(np.array([timestamp_ns]))[0]
-            return pose
-        except OutOfRangeError as error:
-            raise SourceError(f"{self._info.name}: {what} at frame {frame}: {error}") from error
+        return world_from_ego(self._info, what, frame, timestamp_ns)
 
     def _problem(self, camera: str, frame: int, status: int) -> str:
         if status == SampleStatus.MISSING:
@@ -152,13 +178,58 @@ class SensorFrames:
         return self._problems.get((camera, frame), "picture quarantined")
 
 
-def _finite(sweep: Sweep) -> Sweep:
+def world_from_ego(info: SequenceInfo, what: str, frame: int, timestamp_ns: int) -> F64:
+    """Ego pose (4, 4) at a time; ``what`` and ``frame`` say in an error what needed it.
+
+    Raises:
+        SourceError: the trajectory does not reach there.
+    """
+    try:
+        pose: F64 = info.trajectory.at(np.array([timestamp_ns]))[0]
+        return pose
+    except OutOfRangeError as error:
+        raise SourceError(f"{info.name}: {what} at frame {frame}: {error}") from error
+
+
+def placed_picture(info: SequenceInfo, sensor: Sensor, frame: int, timestamp_ns: int) -> Picture:
+    """A picture before it is there: when and from where it was taken.
+
+    Raises:
+        SourceError: the ego vehicle's pose is not known then.
+    """
+    assert sensor.camera is not None  # a Sensor of kind camera has intrinsics
+    return Picture(
+        name=sensor.name,
+        camera=sensor.camera,
+        azimuth_rad=azimuth_of(sensor),
+        timestamp_ns=timestamp_ns,
+        world_from_camera=world_from_ego(info, sensor.name, frame, timestamp_ns) @ sensor.ego_from_sensor,
+        jpeg=b"",
+        problem="",
+    )
+
+
+def points_world(info: SequenceInfo, lidar: Sensor, frame: int, sweep: Sweep) -> F64:
+    """Points (P, 3) of a sweep in the world.
+
+    Raises:
+        SourceError: the ego vehicle's pose is not known when a point was measured.
+    """
+    try:
+        return sweep.points_world(lidar, info.trajectory)
+    except OutOfRangeError as error:
+        raise SourceError(f"{info.name}: {lidar.name} at frame {frame}: {error}") from error
+
+
+def finite(sweep: Sweep) -> Sweep:
+    """The sweep without points that are nowhere."""
     if np.isfinite(sweep.points).all():
         return sweep
-    finite = np.isfinite(sweep.points[:, :3]).all(axis=1)
-    return Sweep(sweep.timestamp_ns, sweep.points[finite], sweep.point_time_offset_ns[finite])
+    there = np.isfinite(sweep.points[:, :3]).all(axis=1)
+    return Sweep(sweep.timestamp_ns, sweep.points[there], sweep.point_time_offset_ns[there])
 
 
-def _azimuth(sensor: Sensor) -> float:
+def azimuth_of(sensor: Sensor) -> float:
+    """Where a camera looks, 0 forward, positive to the left."""
     axis = sensor.ego_from_sensor[:3, 2]
     return float(np.arctan2(axis[1], axis[0]))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from fleetlabel.labels import edits as e
 from fleetlabel.viewers.editor import object_commands as objects
@@ -15,10 +14,8 @@ from fleetlabel.viewers.editor.pane_commands import on_pane
 from fleetlabel.viewers.editor.perspective import PointColors
 from fleetlabel.viewers.editor.session import Mode, Tone
 from fleetlabel.viewers.editor.window_layout import Panel
+from fleetlabel.viewers.editor.workbench import Workbench
 from fleetlabel.viewers.palette import ColorBy
-
-if TYPE_CHECKING:
-    from fleetlabel.viewers.editor.editor import Editor
 
 # Commands that leave the last edit's marks on the screen.
 _LOOKING = {
@@ -27,62 +24,62 @@ _LOOKING = {
 }
 
 
-def do(editor: Editor, pressed: Pressed, key: str, repeat: bool) -> None:
+def do(bench: Workbench, pressed: Pressed, key: str, repeat: bool) -> None:
     """Does what a key asks for."""
     command = pressed.command
     if command.value.startswith("pane_"):
-        on_pane(editor, command, key)
+        on_pane(bench, command, key)
         return
     if repeat and command not in _LOOKING:
         return
     if command is Command.CLASS:
-        objects.set_class(editor, pressed.number)
+        objects.set_class(bench, pressed.number)
         return
     if command is Command.CAMERA:
-        enlarge(editor, pressed.number)
+        enlarge(bench, pressed.number)
         return
     if command not in _LOOKING:
-        editor.next_action()
-    _COMMANDS[command](editor)
+        bench.next_action()
+    _COMMANDS[command](bench)
 
 
 # --- going places ---------------------------------------------------------------------------------------------------
 
 
-def play(editor: Editor) -> None:
+def play(bench: Workbench) -> None:
     """Plays, or pauses."""
-    s = editor.session
+    s = bench.session
     s.playing = not s.playing and s.frame + 1 < s.n_frames
-    editor.dirty.add(Panel.HEADER)
+    bench.dirty.add(Panel.HEADER)
 
 
-def enlarge(editor: Editor, number: int) -> None:
+def enlarge(bench: Workbench, number: int) -> None:
     """Enlarges a camera, or puts it back."""
-    s = editor.session
-    if not 1 <= number <= len(editor.cameras):
-        editor.say(f"There is no camera {number}; there are {len(editor.cameras)}")
+    s = bench.session
+    if not 1 <= number <= len(bench.cameras):
+        bench.say(f"There is no camera {number}; there are {len(bench.cameras)}")
         return
-    name = editor.cameras[number - 1]
-    show_camera(editor, "" if s.enlarged == name else name)
+    name = bench.cameras[number - 1]
+    show_camera(bench, "" if s.enlarged == name else name)
 
 
-def show_camera(editor: Editor, name: str) -> None:
+def show_camera(bench: Workbench, name: str) -> None:
     """Puts a camera over the perspective view; "" none."""
-    s = editor.session
+    s = bench.session
     s.enlarged, s.adjusted2d, s.drag = name, None, None
-    editor.dirty |= {Panel.MAIN, Panel.CAMERAS}
+    bench.dirty |= {Panel.MAIN, Panel.CAMERAS}
 
 
-def _step(frames: int) -> Callable[[Editor], None]:
-    def go(editor: Editor) -> None:
-        editor.session.playing = False
-        editor.go(editor.session.frame + frames)
+def _step(frames: int) -> Callable[[Workbench], None]:
+    def go(bench: Workbench) -> None:
+        bench.session.playing = False
+        bench.go(bench.session.frame + frames)
 
     return go
 
 
-def _keyframes(editor: Editor) -> list[int]:
-    item, s = editor.item, editor.session
+def _keyframes(bench: Workbench) -> list[int]:
+    item, s = bench.item, bench.session
     if item is None:
         return []
     if s.enlarged and item.keyframes(s.enlarged):
@@ -90,179 +87,177 @@ def _keyframes(editor: Editor) -> list[int]:
     return sorted({frame for camera in item.cameras for frame in item.keyframes(camera)})
 
 
-def _to_keyframe(direction: int) -> Callable[[Editor], None]:
-    def go(editor: Editor) -> None:
-        frame = editor.session.frame
-        keys = _keyframes(editor)
+def _to_keyframe(direction: int) -> Callable[[Workbench], None]:
+    def go(bench: Workbench) -> None:
+        frame = bench.session.frame
+        keys = _keyframes(bench)
         beyond = [k for k in keys if (k - frame) * direction > 0]
         if beyond:
-            editor.go(min(beyond) if direction > 0 else max(beyond))
+            bench.go(min(beyond) if direction > 0 else max(beyond))
         else:
             way = "after" if direction > 0 else "before"
-            editor.say(f"There is no keyframe {way} frame {frame}")
+            bench.say(f"There is no keyframe {way} frame {frame}")
 
     return go
 
 
-def _to_middle(editor: Editor) -> None:
-    item, s = editor.item, editor.session
+def _to_middle(bench: Workbench) -> None:
+    item, s = bench.item, bench.session
     if item is None or s.selected is None:
-        editor.say("Select an object first")
+        bench.say("Select an object first")
         return
-    frames = editor.source.boxes(s.selected).cuboids.frame
-    ends = sorted({*_keyframes(editor), *frames[:1].tolist(), *frames[-1:].tolist()})
+    frames = bench.source.boxes(s.selected).cuboids.frame
+    ends = sorted({*_keyframes(bench), *frames[:1].tolist(), *frames[-1:].tolist()})
     if not ends:
         return
     low = max([k for k in ends if k <= s.frame], default=ends[0])
     high = min([k for k in ends if k > s.frame], default=ends[-1])
-    editor.go((low + high) // 2)
+    bench.go((low + high) // 2)
 
 
-def _to_best(editor: Editor) -> None:
-    s = editor.session
-    if s.selected is None or editor.item is None:
-        editor.say("Select an object first")
+def _to_best(bench: Workbench) -> None:
+    s = bench.session
+    if s.selected is None or bench.item is None:
+        bench.say("Select an object first")
         return
-    frame = most_points_frame(editor.points, editor.source.boxes(s.selected).cuboids)
+    frame = most_points_frame(bench.points, bench.source.boxes(s.selected).cuboids)
     if frame is not None:
-        editor.go(frame)
+        bench.go(frame)
 
 
 # --- review ---------------------------------------------------------------------------------------------------------
 
 
-def next_item(editor: Editor) -> None:
+def next_item(bench: Workbench) -> None:
     """Goes where a look is worth most, and says why."""
-    s, source = editor.session, editor.source
+    s, source = bench.session, bench.source
     if s.ghost is not None:
-        editor.drop_ghost()
+        bench.drop_ghost()
     if not source.queue_ready:
-        editor.say("The queue is still being worked out; a few seconds")
+        bench.say("The queue is still being worked out; a few seconds")
         return
     item = source.next_item()
     s.item = item
     if item is None:
-        editor.say("The queue is empty: there is nothing left that is worth a look", Tone.GOOD)
-        editor.dirty.add(Panel.LIST)
+        bench.say("The queue is empty: there is nothing left that is worth a look", Tone.GOOD)
+        bench.dirty.add(Panel.LIST)
         return
-    editor.select(item.object_id)
-    editor.go(item.frame)
-    show_camera(editor, item.camera if item.camera in editor.cameras else "")
-    editor.recentre()
-    editor.say(f"{editor.name_of(item.object_id).capitalize()}: {item.reason}")
-    editor.dirty |= set(Panel)
+    bench.select(item.object_id)
+    bench.go(item.frame)
+    show_camera(bench, item.camera if item.camera in bench.cameras else "")
+    bench.recentre()
+    bench.say(f"{bench.name_of(item.object_id).capitalize()}: {item.reason}")
+    bench.dirty |= set(Panel)
 
 
-def _enter(editor: Editor) -> None:
-    s = editor.session
+def _enter(bench: Workbench) -> None:
+    s = bench.session
     if s.clash is not None:
-        editor.drop_clash(mine=True)
+        bench.drop_clash(mine=True)
         return
     if s.ghost is not None:
-        keep_ghost(editor)
+        keep_ghost(bench)
         return
-    object_id = selected_id(editor)
-    if editor.commit((e.Accept(object_id=object_id),), "accepted", select=False):
-        if editor.source.queue_ready:
-            next_item(editor)
-        elif (following := editor.listed().after(object_id)) is not None:
-            editor.select(following)
+    object_id = selected_id(bench)
+    if bench.commit((e.Accept(object_id=object_id),), "accepted", select=False):
+        if bench.source.queue_ready:
+            next_item(bench)
+        elif (following := bench.listed().after(object_id)) is not None:
+            bench.select(following)
 
 
-def keep_ghost(editor: Editor) -> None:
+def keep_ghost(bench: Workbench) -> None:
     """The ghost becomes an object."""
-    editor.finish_ghost()
-    ghost = editor.session.ghost
+    bench.finish_ghost()
+    ghost = bench.session.ghost
     assert ghost is not None
-    if editor.commit(ghost.edits(editor.source.new_id()), f"new, in {len(ghost.poses)} frames"):
-        editor.session.ghost = None
-        editor.dirty |= set(Panel)
+    if bench.commit(ghost.edits(bench.source.new_id()), f"new, in {len(ghost.poses)} frames"):
+        bench.session.ghost = None
+        bench.dirty |= set(Panel)
 
 
-def _accept_to_keyframe(editor: Editor) -> None:
-    object_id, s = selected_id(editor), editor.session
-    beyond = [k for k in _keyframes(editor) if k > s.frame]
+def _accept_to_keyframe(bench: Workbench) -> None:
+    object_id, s = selected_id(bench), bench.session
+    beyond = [k for k in _keyframes(bench) if k > s.frame]
     stop = (min(beyond) if beyond else s.n_frames - 1) + 1
-    if editor.commit(
-        (e.Accept(object_id=object_id, start=s.frame, stop=stop),), f"accepted up to {stop - 1}"
-    ):
-        editor.go(stop - 1)
+    if bench.commit((e.Accept(object_id=object_id, start=s.frame, stop=stop),), f"accepted up to {stop - 1}"):
+        bench.go(stop - 1)
 
 
-def escalate(editor: Editor, text: str) -> None:
+def escalate(bench: Workbench, text: str) -> None:
     """Somebody else should look at the selected object, for this reason."""
     if text.strip():
-        edit = e.Escalate(object_id=selected_id(editor), text=text.strip(), frame=editor.session.frame)
-        editor.commit((edit,), "escalated")
+        edit = e.Escalate(object_id=selected_id(bench), text=text.strip(), frame=bench.session.frame)
+        bench.commit((edit,), "escalated")
 
 
-def _ask_note(editor: Editor) -> None:
-    selected_id(editor)
-    editor.asks_note = True
+def _ask_note(bench: Workbench) -> None:
+    selected_id(bench)
+    bench.asks_note = True
 
 
 # --- showing --------------------------------------------------------------------------------------------------------
 
 
-def cancel(editor: Editor) -> None:
+def cancel(bench: Workbench) -> None:
     """Back: out of whatever is on top."""
-    s = editor.session
+    s = bench.session
     if s.help_open:
         s.help_open = False
     elif s.clash is not None:
-        editor.drop_clash(mine=False)
+        bench.drop_clash(mine=False)
     elif s.drag is not None or s.adjusted is not None or s.adjusted2d is not None:
         s.drag, s.adjusted, s.adjusted2d, s.nudging = None, None, None, ""
     elif s.ghost is not None:
-        editor.drop_ghost()
-        editor.say("")
+        bench.drop_ghost()
+        bench.say("")
     elif s.mode is not Mode.SELECT:
         s.mode = Mode.SELECT
-        editor.say("")
+        bench.say("")
     elif s.enlarged:
-        show_camera(editor, "")
+        show_camera(bench, "")
     elif s.isolated:
         s.isolated = False
     elif s.selected is not None:
-        editor.select(None)
-    editor.dirty |= set(Panel)
+        bench.select(None)
+    bench.dirty |= set(Panel)
 
 
-def _help(editor: Editor) -> None:
-    editor.session.help_open = not editor.session.help_open
-    editor.dirty.add(Panel.MAIN)
+def _help(bench: Workbench) -> None:
+    bench.session.help_open = not bench.session.help_open
+    bench.dirty.add(Panel.MAIN)
 
 
-def _isolate(editor: Editor) -> None:
-    s = editor.session
-    selected_id(editor)
+def _isolate(bench: Workbench) -> None:
+    s = bench.session
+    selected_id(bench)
     s.isolated = not s.isolated
-    editor.recentre()
-    editor.dirty |= set(Panel)
+    bench.recentre()
+    bench.dirty |= set(Panel)
 
 
-def _point_colors(editor: Editor) -> None:
-    s, kinds = editor.session, list(PointColors)
+def _point_colors(bench: Workbench) -> None:
+    s, kinds = bench.session, list(PointColors)
     s.point_colors = kinds[(kinds.index(s.point_colors) + 1) % len(kinds)]
-    editor.say(f"Points are coloured by {s.point_colors.value}")
-    editor.dirty.add(Panel.MAIN)
+    bench.say(f"Points are coloured by {s.point_colors.value}")
+    bench.dirty.add(Panel.MAIN)
 
 
-def _box_colors(editor: Editor) -> None:
-    s = editor.session
+def _box_colors(bench: Workbench) -> None:
+    s = bench.session
     s.box_colors = ColorBy.TRACK if s.box_colors is ColorBy.CLASS else ColorBy.CLASS
-    editor.say(f"Boxes are coloured by {s.box_colors.value}")
-    editor.dirty |= set(Panel)
+    bench.say(f"Boxes are coloured by {s.box_colors.value}")
+    bench.dirty |= set(Panel)
 
 
-def _accumulate(editor: Editor) -> None:
-    s = editor.session
+def _accumulate(bench: Workbench) -> None:
+    s = bench.session
     s.accumulated = not s.accumulated
-    editor.say("Sweeps of neighbouring frames are shown as well" if s.accumulated else "One sweep is shown")
-    editor.dirty |= {Panel.MAIN, Panel.PANES}
+    bench.say("Sweeps of neighbouring frames are shown as well" if s.accumulated else "One sweep is shown")
+    bench.dirty |= {Panel.MAIN, Panel.PANES}
 
 
-_COMMANDS: dict[Command, Callable[[Editor], None]] = {
+_COMMANDS: dict[Command, Callable[[Workbench], None]] = {
     Command.NEXT_FRAME: _step(1),
     Command.PREVIOUS_FRAME: _step(-1),
     Command.FORWARD_10: _step(10),
@@ -281,8 +276,8 @@ _COMMANDS: dict[Command, Callable[[Editor], None]] = {
     Command.LOCK: objects.toggle_lock,
     Command.MERGE: objects.ask_for_other,
     Command.SPLIT: objects.split_here,
-    Command.UNDO: lambda editor: editor.step_back(True),
-    Command.REDO: lambda editor: editor.step_back(False),
+    Command.UNDO: lambda bench: bench.step_back(True),
+    Command.REDO: lambda bench: bench.step_back(False),
     Command.TRIM_START: objects.begin_here,
     Command.TRIM_END: objects.end_here,
     Command.STATIONARY: objects.toggle_stationary,

@@ -6,6 +6,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import TimeoutError as WaitedTooLong
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -15,11 +16,12 @@ import numpy as np
 from fleetlabel.geometry.arrays import F32, F64, U8
 from fleetlabel.model.errors import FleetLabelError
 from fleetlabel.viewers.camera_tile import decode_at_least
-from fleetlabel.viewers.sensors import Picture, SensorFrames
+from fleetlabel.viewers.sensors import Picture, Sensors
 
 _PICTURES_KEPT, _CLOUDS_KEPT = 40, 80
 AHEAD, BEHIND = 6, 2  # frames that are fetched around the one on the screen
 _THREADS = 2
+_COMING = "being fetched"
 
 T = TypeVar("T")
 
@@ -80,12 +82,15 @@ class _Kept(Generic[T]):
         future = self._futures.get(frame)
         return future is not None and future.done()
 
-    def forget(self) -> None:
-        """Gives everything up."""
+    def forget(self, which: Callable[[T], bool] = lambda _: True) -> None:
+        """Gives results up; by default all of them, and those that are not there yet."""
         with self._lock:
-            for future in self._futures.values():
-                future.cancel()
-            self._futures.clear()
+            for frame, future in list(self._futures.items()):
+                if not future.done():
+                    future.cancel()
+                elif not future.cancelled() and future.exception() is None and not which(future.result()):
+                    continue
+                del self._futures[frame]
 
 
 class FrameCache:
@@ -95,20 +100,43 @@ class FrameCache:
         tile_px: width and height of each camera's small picture.
     """
 
-    def __init__(self, sensors: SensorFrames, tile_px: Mapping[str, tuple[int, int]]) -> None:
+    def __init__(self, sensors: Sensors, tile_px: Mapping[str, tuple[int, int]]) -> None:
         self.sensors = sensors
         self._tile_px = dict(tile_px)
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="frames")
         self._pictures = _Kept(self._pool, self._load_pictures, _PICTURES_KEPT)
         self._clouds = _Kept(self._pool, self._load_cloud, _CLOUDS_KEPT)
+        self._late = threading.Event()
 
     def pictures(self, frame: int) -> dict[str, Shown]:
-        """Pictures of all cameras."""
-        return self._pictures.ask(frame).result()
+        """Pictures of all cameras; where they are too long in coming, their places until then."""
+        return self._waited(self._pictures.ask(frame)) or {
+            name: Shown(self.sensors.place(name, frame), self._nothing(name), _COMING)
+            for name in self.sensors.camera_names
+        }
 
     def cloud(self, frame: int) -> Points:
-        """Points of a frame."""
-        return self._clouds.ask(frame).result()
+        """Points of a frame; where they are too long in coming, none until then."""
+        return self._waited(self._clouds.ask(frame)) or _no_points(_COMING)
+
+    def _waited(self, coming: Future[T]) -> T | None:
+        """A result, None if it is late: then :meth:`take_late` tells when it is there."""
+        try:
+            return coming.result(self.sensors.patience_s)
+        except WaitedTooLong:
+            coming.add_done_callback(lambda _: self._late.set())
+            return None
+
+    def take_late(self) -> bool:
+        """Whether something has arrived since the last call that was not waited for."""
+        late = self._late.is_set()
+        self._late.clear()
+        return late
+
+    def forget_problems(self) -> None:
+        """Gives up what could not be had, so that it is fetched again."""
+        self._pictures.forget(lambda shown: any(each.problem for each in shown.values()))
+        self._clouds.forget(lambda points: bool(points.problem))
 
     def cloud_if_there(self, frame: int) -> Points | None:
         """Points of a frame, if they have been fetched; else they will be."""
@@ -141,13 +169,12 @@ class FrameCache:
     def _load_picture(self, name: str, frame: int) -> Shown:
         width, height = self._tile_px[name]
         picture = self.sensors.picture(name, frame)
-        tile = np.zeros((height, width, 3), dtype=np.uint8)
         if picture.problem:
-            return Shown(picture, tile, picture.problem)
+            return Shown(picture, self._nothing(name), picture.problem)
         try:
             decoded = decode_at_least(picture.jpeg, width, height)
         except ValueError as error:
-            return Shown(picture, tile, f"picture cannot be decoded: {error}")
+            return Shown(picture, self._nothing(name), f"picture cannot be decoded: {error}")
         return Shown(
             picture, np.asarray(cv2.resize(decoded, (width, height), interpolation=cv2.INTER_AREA)), ""
         )
@@ -156,8 +183,16 @@ class FrameCache:
         try:
             cloud = self.sensors.cloud(frame)
         except FleetLabelError as error:
-            return Points(np.empty((0, 3)), np.empty(0, dtype=np.float32), str(error))
+            return _no_points(str(error))
         return Points(cloud.world_m, cloud.intensity, "")
+
+    def _nothing(self, name: str) -> U8:
+        width, height = self._tile_px[name]
+        return np.zeros((height, width, 3), dtype=np.uint8)
+
+
+def _no_points(problem: str) -> Points:
+    return Points(np.empty((0, 3)), np.empty(0, dtype=np.float32), problem)
 
 
 def around(frame: int, n_frames: int, direction: int) -> list[int]:

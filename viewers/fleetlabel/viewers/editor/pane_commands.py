@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,9 +13,7 @@ from fleetlabel.viewers.editor.keys import Command
 from fleetlabel.viewers.editor.object_commands import selected_id, selected_item
 from fleetlabel.viewers.editor.pose import BoxPose
 from fleetlabel.viewers.editor.window_layout import Panel
-
-if TYPE_CHECKING:
-    from fleetlabel.viewers.editor.editor import Editor
+from fleetlabel.viewers.editor.workbench import Workbench
 
 # Steps of keys over a pane: as it is, with Shift, with Alt.
 _STEP_M, _COARSE_M, _FINE_M = 0.10, 0.50, 0.02
@@ -30,28 +27,28 @@ _MOVES = {
 }
 
 
-def on_pane(editor: Editor, command: Command, key: str) -> None:
+def on_pane(bench: Workbench, command: Command, key: str) -> None:
     """Does what a key over a pane asks for."""
-    s = editor.session
-    panes = editor.panes()
-    box = editor.shown_pose()
+    s = bench.session
+    panes = bench.panes()
+    box = bench.shown_pose()
     if s.hovered is None or s.hovered not in panes or box is None:
-        editor.say("There is no box to move: select an object that has one")
+        bench.say("There is no box to move: select an object that has one")
         return
     if command is Command.PANE_FLIP:
         if s.ghost is not None:
-            put_ghost(editor, box.turned(np.pi))
+            put_ghost(bench, box.turned(np.pi))
         else:
-            editor.next_action()
-            editor.commit((e.FlipHeading(object_id=selected_id(editor)),), "heading the other way")
+            bench.next_action()
+            bench.commit((e.FlipHeading(object_id=selected_id(bench)),), "heading the other way")
         return
     if command in (Command.PANE_FIT, Command.PANE_FIT_HEADING):
-        points, ego = editor.cache.cloud(s.frame).world_m, editor.ego_xy(s.frame)
+        points, ego = bench.cache.cloud(s.frame).world_m, bench.ego_xy(s.frame)
         fit = fitted_heading if command is Command.PANE_FIT_HEADING else fitted_place
-        editor.next_action()
-        put_box(editor, fit(box, points, ego), "fitted to the points")
+        bench.next_action()
+        put_box(bench, fit(box, points, ego), "fitted to the points")
         return
-    coarse, fine = editor.held.shift, editor.held.alt
+    coarse, fine = bench.held.shift, bench.held.alt
     if command in _MOVES:
         right, down = _MOVES[command]
         step = _COARSE_M if coarse else _FINE_M if fine else _STEP_M
@@ -60,37 +57,37 @@ def on_pane(editor: Editor, command: Command, key: str) -> None:
         turn = _COARSE_RAD if coarse else _FINE_RAD if fine else _TURN_RAD
         moved = box.turned(turn if command is Command.PANE_TURN_LEFT else -turn)
     s.adjusted, s.nudging = moved, key
-    editor.dirty |= {Panel.PANES}
+    bench.dirty |= {Panel.PANES}
 
 
-def end_nudge(editor: Editor) -> None:
+def end_nudge(bench: Workbench) -> None:
     """The key that moved the box was let go: the box stays there."""
-    s = editor.session
+    s = bench.session
     s.nudging = ""
     if s.adjusted is not None:
-        editor.next_action()
-        put_box(editor, s.adjusted, "moved")
+        bench.next_action()
+        put_box(bench, s.adjusted, "moved")
 
 
-def put_box(editor: Editor, box: BoxPose, what: str, resized: bool = False) -> None:
+def put_box(bench: Workbench, box: BoxPose, what: str, resized: bool = False) -> None:
     """The selected object, or the ghost, is here at this frame."""
-    s = editor.session
+    s = bench.session
     if s.ghost is not None:
-        put_ghost(editor, box)
+        put_ghost(bench, box)
         return
-    item = selected_item(editor)
+    item = selected_item(bench)
     s.adjusted = box
     edit = corrections.keyframe_edit(item.object_id, s.frame, box, resized)
-    if not editor.commit((*corrections.reaching_edits(item, s.frame), edit), what):
+    if not bench.commit((*corrections.reaching_edits(item, s.frame), edit), what):
         s.adjusted = None
-        editor.dirty |= set(Panel)
+        bench.dirty |= set(Panel)
 
 
-def put_ghost(editor: Editor, box: BoxPose) -> None:
+def put_ghost(bench: Workbench, box: BoxPose) -> None:
     """The ghost is here: all of its frames move along."""
-    s = editor.session
+    s = bench.session
     assert s.ghost is not None
-    editor.finish_ghost()
+    bench.finish_ghost()
     old = s.ghost.poses[s.frame]
     step = old.local(np.array(box.center_m))
     turn = box.yaw_rad - old.yaw_rad
@@ -99,4 +96,4 @@ def put_ghost(editor: Editor, box: BoxPose) -> None:
         for frame, pose in s.ghost.poses.items()
     }
     s.ghost, s.adjusted = replace(s.ghost, poses=poses), None
-    editor.dirty |= set(Panel)
+    bench.dirty |= set(Panel)

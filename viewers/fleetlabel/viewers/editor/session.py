@@ -8,13 +8,14 @@ from enum import StrEnum
 import numpy as np
 
 from fleetlabel.geometry.arrays import Bool
-from fleetlabel.labels import Conflict, Edit, Item, ObjectBoxes
+from fleetlabel.labels import Item, ObjectBoxes
 from fleetlabel.viewers.editor.creating import Ghost
 from fleetlabel.viewers.editor.gizmo2d import Handle2D, Xyxy
 from fleetlabel.viewers.editor.orbit import OrbitCamera
 from fleetlabel.viewers.editor.panes import Handle, Side
 from fleetlabel.viewers.editor.perspective import PointColors
 from fleetlabel.viewers.editor.pose import BoxPose
+from fleetlabel.viewers.editor.source import Refused
 from fleetlabel.viewers.editor.suggestions import Suggestion
 from fleetlabel.viewers.palette import ColorBy
 
@@ -70,16 +71,15 @@ class Drag2D:
 
 @dataclass(frozen=True, slots=True)
 class Clash:
-    """Edits that were not saved because somebody else changed the object meanwhile.
+    """Edits that were refused, and what is to be decided between.
 
     Attributes:
-        edits: mine.
-        conflicts: what the others did.
-        mine: the box at the frame on the screen as I wanted it, if it is there.
+        refused: mine, and what the others did.
+        theirs, mine: the box at the frame on the screen as it is, and as I wanted it, if there is one.
     """
 
-    edits: tuple[Edit, ...]
-    conflicts: tuple[Conflict, ...]
+    refused: Refused
+    theirs: BoxPose | None
     mine: BoxPose | None
 
 

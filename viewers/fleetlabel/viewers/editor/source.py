@@ -1,25 +1,18 @@
-"""Where the app gets a sequence from and sends edits to: a store on this machine, or an engine elsewhere."""
+"""Where the app gets a sequence from and sends edits to: what stores here and engines elsewhere have in common."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
 
 from fleetlabel.geometry.arrays import I32, I64, Bool
-from fleetlabel.labels import Commit, Edit, Item, Labels, Leases, ObjectBoxes, Queue, Snapshot, next_items
-from fleetlabel.labels.base import BaseLabels
+from fleetlabel.labels import Commit, Conflict, Edit, Item, ObjectBoxes, Snapshot
 from fleetlabel.model.boxes import Boxes2D, Boxes3D
-from fleetlabel.model.errors import FleetLabelError
-from fleetlabel.store import SequenceInfo, SequenceStore
-from fleetlabel.store.boxes import B
-from fleetlabel.viewers.sensors import SensorFrames
-
-# Somebody who edited so recently is said to be present.
-_PRESENT_NS = 300_000_000_000
+from fleetlabel.store import SequenceInfo
+from fleetlabel.viewers.sensors import Sensors
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -49,14 +42,64 @@ class TrackTable:
         return row if row < len(self.object_id) and self.object_id[row] == object_id else None
 
 
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Edits that were not saved, because somebody changed the object meanwhile or the engine cannot do them.
+
+    Attributes:
+        request_id: names them; saved again under it, they go over what the others did.
+        edits: mine.
+        conflicts: what the others did.
+        problem: why else, in words.
+    """
+
+    request_id: str
+    edits: tuple[Edit, ...]
+    conflicts: tuple[Conflict, ...]
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """What happened since somebody last asked.
+
+    Attributes:
+        changed: objects whose boxes are others now, and who changed them; "" where nobody else did.
+        new_ids: ids that objects had -> have.
+        refused: edits that have to be decided about.
+    """
+
+    changed: Mapping[int, str] = field(default_factory=dict)
+    new_ids: Mapping[int, int] = field(default_factory=dict)
+    refused: tuple[Refused, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Whether what is saved here is everywhere.
+
+    Attributes:
+        unsent: commits that are on this machine's disk, and that the engine has not acknowledged.
+        away: why the engine cannot be reached, in words; "" while it can, and for a store on this machine.
+        losses: how often it could not be reached so far.
+    """
+
+    unsent: int = 0
+    away: str = ""
+    losses: int = 0
+
+
 class Source(Protocol):
     """One sequence to look at and edit. Everything but :meth:`build_queue` is called on one thread."""
 
     info: SequenceInfo
-    sensors: SensorFrames
     author: str
     cameras: tuple[str, ...]
     class_names: tuple[str, ...]
+
+    @property
+    def sensors(self) -> Sensors:
+        """What the sensors saw."""
 
     @property
     def now(self) -> Snapshot:
@@ -74,11 +117,20 @@ class Source(Protocol):
     def pictures_at(self, camera: str, frame: int) -> Boxes2D:
         """2D boxes of all objects in one picture."""
 
+    @property
+    def solve_errors(self) -> dict[int, str]:
+        """Objects that could not be solved, and why."""
+
+    # --- editing ----------------------------------------------------------------------------------------------------
+
     def new_id(self) -> int:
         """An id for an object that an edit makes."""
 
     def commit(self, edits: Sequence[Edit], *, active_ms: int, request_id: str) -> Commit:
         """Saves edits; when it returns a record, that is safe from crashes of everything but the disk."""
+
+    def give_up(self, request_id: str) -> None:
+        """Lets edits go that were refused."""
 
     def undo(self) -> Commit | None:
         """Takes back the author's last edits; None if there are none."""
@@ -86,11 +138,25 @@ class Source(Protocol):
     def redo(self) -> Commit | None:
         """Does again what undo took back; None if there is nothing."""
 
-    def refresh(self) -> frozenset[int]:
-        """Takes up what others have saved; ids of the objects that changed."""
+    @property
+    def standing(self) -> Standing:
+        """Whether what is saved here is everywhere."""
+
+    # --- working together -------------------------------------------------------------------------------------------
+
+    @property
+    def has_news(self) -> bool:
+        """Whether :meth:`refresh` is known to bring something."""
+
+    def refresh(self) -> News:
+        """Takes up what others have saved, and what became of edits."""
 
     def build_queue(self) -> None:
         """Ranks everything, on whichever thread: takes seconds."""
+
+    @property
+    def queue_ready(self) -> bool:
+        """Whether everything is ranked."""
 
     def next_item(self) -> Item | None:
         """Where a look is worth most, leased to the author; None if there is no more, or not ranked yet."""
@@ -98,180 +164,5 @@ class Source(Protocol):
     def others(self) -> tuple[str, ...]:
         """Who else is at work here."""
 
-    @property
-    def queue_ready(self) -> bool:
-        """Whether everything is ranked."""
-
-    @property
-    def solve_errors(self) -> dict[int, str]:
-        """Objects that could not be solved, and why."""
-
-
-class LocalSource:
-    """A store on this machine; see :class:`Source`."""
-
-    def __init__(self, store: SequenceStore, author: str, base: str | None = None) -> None:
-        self.store = store
-        self.author = author
-        self.info = store.info
-        self.sensors = SensorFrames(store)
-        self.labels = Labels.open(store, base)
-        self.cameras = self.labels.base.cameras
-        self.class_names = self.labels.base.class_names
-        self.solve_errors: dict[int, str] = {}
-        self._last_good: dict[int, ObjectBoxes] = {}
-        self._queue: Queue | None = None
-        self._leases = Leases(store)
-        self._tracks: tuple[Snapshot, TrackTable] | None = None
-        self._base_tracks: tuple[BaseLabels, _Columns] | None = None
-
-    @property
-    def now(self) -> Snapshot:
-        """The labels as they are."""
-        return self.labels.now
-
-    # --- reading ----------------------------------------------------------------------------------------------------
-
-    def tracks(self) -> TrackTable:
-        """All objects."""
-        if self._tracks is None or self._tracks[0] is not self.now:
-            self._tracks = (self.now, self._list_tracks())
-        return self._tracks[1]
-
-    def boxes(self, object_id: int) -> ObjectBoxes:
-        """All boxes of an object."""
-        try:
-            boxes = self.now.boxes(object_id)
-        except (FleetLabelError, ArithmeticError, ValueError) as error:
-            # The keyframe is saved; only what follows from it is not known.
-            self.solve_errors[object_id] = str(error)
-            if object_id in self._last_good:
-                return self._last_good[object_id]
-            none = Boxes3D.empty(self.class_names)
-            return ObjectBoxes(none, {}, frozenset(), {})
-        self.solve_errors.pop(object_id, None)
-        self._last_good[object_id] = boxes
-        return boxes
-
-    def cuboids_at(self, start: int, stop: int) -> Boxes3D:
-        """Cuboids of all objects in the frames ``start:stop``."""
-        own = [self.boxes(item.object_id).cuboids for item in self.now.state]
-        return self._exchanged(self.labels.base.frames3d(start, stop), own, start, stop)
-
-    def pictures_at(self, camera: str, frame: int) -> Boxes2D:
-        """2D boxes of all objects in one picture."""
-        own = [self.boxes(item.object_id).pictures.get(camera) for item in self.now.state]
-        base = self.labels.base.frames2d(camera, frame, frame + 1)
-        return self._exchanged(base, [boxes for boxes in own if boxes is not None], frame, frame + 1)
-
-    def _exchanged(self, base: B, own: Sequence[B], start: int, stop: int) -> B:
-        objects = self.now.state.objects
-        if not objects:
-            return base
-        kept = base.take(~np.isin(base.track_id, np.fromiter(objects, dtype=np.int64)))
-        mine: list[B] = [
-            boxes.take((boxes.frame >= start) & (boxes.frame < stop)) for boxes in own if len(boxes)
-        ]
-        return type(base).concatenate([kept] + mine)  # noqa: RUF005 - one type for both
-
-    def _list_tracks(self) -> TrackTable:
-        objects, base = self.now.state.objects, self.labels.base
-        if self._base_tracks is None or self._base_tracks[0] is not base:
-            self._base_tracks = (base, _base_tracks(base))
-        ids, first, last, kind, solid = self._base_tracks[1]
-        untouched = ~np.isin(ids, np.fromiter(objects, dtype=np.int64, count=len(objects)))
-        rows = [
-            (int(i), int(f), int(end), int(c), bool(s), False)
-            for i, f, end, c, s in zip(
-                *(column[untouched].tolist() for column in (ids, first, last, kind, solid)), strict=True
-            )
-        ]
-        for item in self.now.state:
-            boxes = self.boxes(item.object_id)
-            frames = np.concatenate([boxes.cuboids.frame, *(b.frame for b in boxes.pictures.values())])
-            if len(frames):
-                class_id = self.class_names.index(self.now.state.class_of(item))
-                spread = (int(frames.min()), int(frames.max()))
-                rows.append((item.object_id, *spread, class_id, len(boxes.cuboids) > 0, True))
-        rows.sort()
-        columns = np.array(rows, dtype=np.int64).reshape(-1, 6).T
-        return TrackTable(
-            object_id=columns[0],
-            first=columns[1].astype(np.int32),
-            last=columns[2].astype(np.int32),
-            class_id=columns[3].astype(np.int32),
-            class_names=self.class_names,
-            solid=columns[4].astype(np.bool_),
-            touched=columns[5].astype(np.bool_),
-        )
-
-    # --- editing ----------------------------------------------------------------------------------------------------
-
-    def new_id(self) -> int:
-        """An id for an object that an edit makes."""
-        return self.labels.new_id()
-
-    def commit(self, edits: Sequence[Edit], *, active_ms: int, request_id: str) -> Commit:
-        """Saves edits to the store's journal, which is on the disk when this returns."""
-        return self.labels.commit(edits, author=self.author, active_ms=active_ms, request_id=request_id)
-
-    def undo(self) -> Commit | None:
-        """Takes back the author's last edits; None if there are none."""
-        return self.labels.undo(self.author)
-
-    def redo(self) -> Commit | None:
-        """Does again what undo took back; None if there is nothing."""
-        return self.labels.redo(self.author)
-
-    def refresh(self) -> frozenset[int]:
-        """Takes up what others have saved; ids of the objects that changed."""
-        return frozenset(object_id for record in self.labels.refresh() for object_id in record.objects)
-
-    # --- working together -------------------------------------------------------------------------------------------
-
-    def build_queue(self) -> None:
-        """Ranks everything."""
-        queue = Queue(self.labels)
-        queue.items(1)
-        self._queue = queue
-
-    def next_item(self) -> Item | None:
-        """Where a look is worth most, leased to the author."""
-        if self._queue is None:
-            return None
-        found = next_items([self._queue], self.author, 1)
-        return found[0] if found else None
-
-    @property
-    def queue_ready(self) -> bool:
-        """Whether everything is ranked."""
-        return self._queue is not None
-
-    def others(self) -> tuple[str, ...]:
-        """Who else is at work here: holds a lease, or saved something in the last minutes."""
-        since = time.time_ns() - _PRESENT_NS
-        names = {lease.person for lease in self._leases.held()}
-        for record in reversed(self.labels.history.records):
-            if record.at_ns < since:
-                break
-            names.add(record.author)
-        return tuple(sorted(names - {self.author}))
-
-
-_Columns = tuple[I64, I64, I64, I64, Bool]
-
-
-def _base_tracks(base: BaseLabels) -> _Columns:
-    """Ids, first and last frames, classes and whether there are cuboids, of the base version's tracks."""
-    ids = base.track_ids
-    first, last = np.full(len(ids), base.n_frames, dtype=np.int64), np.full(len(ids), -1, dtype=np.int64)
-    kind, solid = np.zeros(len(ids), dtype=np.int64), np.zeros(len(ids), dtype=np.bool_)
-    for camera in (*reversed(base.cameras), ""):  # cuboids last: their class counts
-        index = base.index(camera)
-        rows = np.searchsorted(ids, index.track_id)
-        first[rows] = np.minimum(first[rows], index.first)
-        last[rows] = np.maximum(last[rows], index.last)
-        kind[rows] = index.class_id
-        if not camera:
-            solid[rows] = True
-    return ids, first, last, kind, solid
+    def close(self) -> None:
+        """Ends all threads."""
