@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fleetlabel.geometry import se3
 from fleetlabel.geometry.arrays import F32, F64, I64
+from fleetlabel.geometry.compiled import kernel
 from fleetlabel.geometry.trajectory import Trajectory
 from fleetlabel.model.sensors import Sensor
 
@@ -36,10 +36,20 @@ class Sweep:
 
         Motion-compensated sweeps are placed by the pose at the sweep's time, others by the pose at each point's own.
         """
-        xyz = self.points[:, :3].astype(np.float64)
         if sensor.motion_compensated:
-            pose = trajectory.at(np.array([self.timestamp_ns]))[0]
-            return se3.apply(pose @ sensor.ego_from_sensor, xyz)
-        times, which = np.unique(self.point_timestamp_ns, return_inverse=True)
-        poses = trajectory.at(times) @ sensor.ego_from_sensor
-        return se3.apply(poses[which], xyz)
+            times, which = np.array([self.timestamp_ns]), np.zeros(len(self.points), dtype=np.intp)
+        else:
+            times, which = np.unique(self.point_timestamp_ns, return_inverse=True)
+        world = np.empty((len(self.points), 3))
+        _carry(trajectory.at(times) @ sensor.ego_from_sensor, which, self.points, world)
+        return world
+
+
+@kernel
+def _carry(dst_from_src: F64, which: I64, points: F32, out: F64) -> None:
+    """Points (P, 3...) carried by the transforms (T, 4, 4) that ``which`` (P,) names; no copies on the way."""
+    for p in range(len(points)):
+        carry = dst_from_src[which[p]]
+        x, y, z = np.float64(points[p, 0]), np.float64(points[p, 1]), np.float64(points[p, 2])
+        for i in range(3):
+            out[p, i] = carry[i, 0] * x + carry[i, 1] * y + carry[i, 2] * z + carry[i, 3]

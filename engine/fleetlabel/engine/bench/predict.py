@@ -8,6 +8,7 @@ from pathlib import Path
 
 from fleetlabel.engine.bench.result import Bench, Sizes
 from fleetlabel.engine.ingest import SequenceSource, open_sequence
+from fleetlabel.engine.pipeline.config import RunConfig
 from fleetlabel.model.sensors import SensorKind
 from fleetlabel.store import SequenceStore, describe
 from fleetlabel.store.groups import read_group
@@ -49,10 +50,7 @@ def predict(drive: Path, bench: Bench, sequence: str | None = None) -> Predictio
         sizes, is_store = _sizes_of_log(open_sequence(drive, sequence)), False
     if "lift" not in {line.step for line in bench.steps}:
         sizes = Sizes(sizes.frames, sizes.cameras, 0, sizes.pictures, sizes.picture_bytes, 0)
-    chunk = int(bench.how["chunk_frames"])
-    core_s = sum(
-        line.core_s * _ratio(line.step, sizes, bench.sizes, chunk) for line in bench.steps if line.core_s > 0
-    )
+    core_s = sum(line.core_s * _ratio(line.step, sizes, bench) for line in bench.steps if line.core_s > 0)
     measured_core_s = sum(line.core_s for line in bench.steps if line.core_s > 0)
     input_bytes = bench.input_bytes * _data(sizes) / max(_data(bench.sizes), 1)
     ingest_s = None
@@ -104,8 +102,9 @@ def _sizes_of_log(drive: SequenceSource) -> Sizes:
     )
 
 
-def _ratio(step: str, new: Sizes, old: Sizes, chunk_frames: int) -> float:
+def _ratio(step: str, new: Sizes, bench: Bench) -> float:
     """How many times as much of a step there is to do."""
+    old = bench.sizes
     if step == "decode":
         return new.picture_bytes / max(old.picture_bytes, 1)
     if step == "read":
@@ -113,7 +112,7 @@ def _ratio(step: str, new: Sizes, old: Sizes, chunk_frames: int) -> float:
     if step == "lift":
         return new.points / max(old.points, 1)
     if step in ("write", "other"):
-        return _parts(new, chunk_frames) / _parts(old, chunk_frames)
+        return _parts(new, bench) / _parts(old, bench)
     return new.pictures / max(old.pictures, 1)
 
 
@@ -121,7 +120,9 @@ def _data(sizes: Sizes) -> int:
     return sizes.picture_bytes + _POINT_BYTES * sizes.points
 
 
-def _parts(sizes: Sizes, chunk_frames: int) -> int:
-    """Parts that are written: four stages in chunks, two smoothings and the labels in one go."""
-    chunks = -(-sizes.frames // chunk_frames)
-    return chunks * (2 * sizes.cameras + 2) + 2 * (sizes.cameras + 1)
+def _parts(sizes: Sizes, bench: Bench) -> int:
+    """Parts that are written: detection and tracking of each camera, lifting and tracking, smoothing and labels."""
+    config = RunConfig(workers=bench.how["workers"], chunk_frames=bench.how["chunk_frames"])
+    of_camera = -(-sizes.frames // config.frames_per_task(sizes.frames * sizes.cameras))
+    of_world = -(-sizes.frames // config.frames_per_task())
+    return 2 * (sizes.cameras * of_camera + of_world + sizes.cameras + 1)

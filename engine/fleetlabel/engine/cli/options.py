@@ -73,7 +73,7 @@ ConfigFile = Annotated[
     Path | None, typer.Option("--config", metavar="YAML", help="Settings; flags take precedence.")
 ]
 ChunkFrames = Annotated[
-    int | None, typer.Option(help="Frames per task; labels do not depend on it.", show_default="32")
+    int | None, typer.Option(help="Frames per task; labels do not depend on it.", show_default="32 to 128")
 ]
 Workers = Annotated[int | None, typer.Option(help="Tasks at once.", show_default="one per core")]
 Cluster = Annotated[

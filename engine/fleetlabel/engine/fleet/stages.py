@@ -49,7 +49,7 @@ def _open(source: Path, config: RunConfig, settled: SettledDetector | None) -> T
     with store.writer_lock():  # complains if somebody drives this store alone
         store.clean()
     info = store.info
-    tasks = _with_bytes(plan_ingest(store, source, info.name, config.chunk_frames), info)
+    tasks = _with_bytes(plan_ingest(store, source, info.name, config.frames_per_task()), info)
     plan = Task(PLAN, "all", 0, info.n_frames, partial(_plan, source, config, settled), keys(tasks))
     facts = {"frames": info.n_frames, "work": _whole_work(info), "warnings": list(drive.warnings)}
     return TaskResult(more=(*tasks, plan), facts=facts)

@@ -18,6 +18,9 @@ from fleetlabel.model.errors import UsageError
 from fleetlabel.store.object_path import place_of
 from fleetlabel.trackers import Smooth2DConfig, Smooth3DConfig, Tracker2DConfig, Tracker3DConfig
 
+_FRAMES_PER_TASK, _MOST_FRAMES_PER_TASK = 32, 128
+_TASKS_PER_WORKER = 4
+
 
 class TrackConfig(BaseModel):
     """Settings of tracking and of the offline pass after it; units are in the fields' names.
@@ -73,7 +76,7 @@ class RunConfig(BaseModel):
         detections2d: instead of a model: folder with another detector's 2D boxes (KITTI tracking detections).
         detections3d: instead of lifting: folder with another detector's cuboids (KITTI detection format).
         labels: name of the label version; by default named after the run.
-        chunk_frames: frames per task. Labels do not depend on it.
+        chunk_frames: frames per task; by default as :meth:`frames_per_task` says. Labels do not depend on it.
         workers: tasks at once; by default one per core.
         detect, lift, track: settings of the stages.
         fleet: of a run over many drives; ``out`` is then the folder for their stores.
@@ -88,12 +91,25 @@ class RunConfig(BaseModel):
     detections2d: Path | None = None
     detections3d: Path | None = None
     labels: str | None = None
-    chunk_frames: int = Field(default=32, ge=1)
+    chunk_frames: int | None = Field(default=None, ge=1)
     workers: int = Field(default_factory=lambda: len(os.sched_getaffinity(0)), ge=1)
     detect: DetectConfig = DetectConfig()
     lift: LiftConfig = LiftConfig()
     track: TrackConfig = TrackConfig()
     fleet: FleetConfig = FleetConfig()
+
+    def frames_per_task(self, n_pictures: int = 0) -> int:
+        """Frames of a task, if nothing is configured.
+
+        Args:
+            n_pictures: of the sequence, for stages that go camera by camera: their tasks are longer as long as every
+                worker gets several, since to commit what a task made takes as long as a picture or two.
+        """
+        if self.chunk_frames is not None:
+            return self.chunk_frames
+        return max(
+            _FRAMES_PER_TASK, min(_MOST_FRAMES_PER_TASK, n_pictures // (_TASKS_PER_WORKER * self.workers))
+        )
 
     @field_validator("out")
     @classmethod

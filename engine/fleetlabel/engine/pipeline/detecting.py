@@ -115,10 +115,10 @@ def plan_detect(
         "class_names": list(classes.class_names),
     }
     run = declare_run(store, STAGE, identity)
-    tasks = []
+    tasks, n_cameras = [], len(store.info.of_kind(SensorKind.CAMERA))
     for camera in store.info.of_kind(SensorKind.CAMERA):
         table = store.declare_boxes(run.table_path(camera.name), classes.class_names)
-        for start, stop in chunks(table, config.chunk_frames):
+        for start, stop in chunks(table, config.frames_per_task(store.info.n_frames * n_cameras)):
             work = partial(
                 _detect, store.root, table.path, camera.name, config.model, settled.choice.config, start, stop
             )

@@ -28,7 +28,7 @@ from fleetlabel.store.boxes import part_of
 from fleetlabel.store.runs import Run, declare_run
 
 STAGE = "lift"
-ALGORITHM_VERSION = 1
+ALGORITHM_VERSION = 2
 _SUPPORT_ODDS = 10.0
 
 
@@ -58,7 +58,7 @@ def plan_lift(
             partial(_lift, store.root, detected.path, table.path, config.lift, start, stop),
             overlapping(detecting, start, stop),
         )
-        for start, stop in chunks(table, config.chunk_frames)
+        for start, stop in chunks(table, config.frames_per_task())
     ]  # fmt: skip
     return run, tasks
 

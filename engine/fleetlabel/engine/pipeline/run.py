@@ -202,7 +202,7 @@ class _Session:
         assert self._source is not None
         source, name = self._source
         self.store.clean()
-        self.execute(plan_ingest(self.store, source, name, self._config.chunk_frames))
+        self.execute(plan_ingest(self.store, source, name, self._config.frames_per_task()))
         self._set_aside += finish_ingest(self.store, open_sequence(source, name), self.warnings)
 
     def label(self, settled: SettledDetector | None = None) -> None:

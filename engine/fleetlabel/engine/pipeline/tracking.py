@@ -60,12 +60,14 @@ def plan_track2d(
     identity = {"algorithm_version": ALGORITHM_VERSION, "config": asdict(config.track.tracker2d)}
     run = declare_run(store, "track2d", identity, {"detect": detected.run_id})
     tasks: list[Task] = []
-    for camera in store.info.of_kind(SensorKind.CAMERA):
+    cameras = store.info.of_kind(SensorKind.CAMERA)
+    frames = config.frames_per_task(store.info.n_frames * len(cameras))
+    for camera in cameras:
         detections = store.table(detected.table_path(camera.name))
         table = store.declare_boxes(run.table_path(camera.name), tuple(detections.attributes["class_names"]))
         mine = [task for task in pending if task.stage == "detect" and task.sensor == camera.name]
         work = partial(_track2d, store.root, detections.path, table.path, camera.name, config.track.tracker2d)
-        tasks += _chain("track2d", camera.name, chunks(table, config.chunk_frames), work, mine)
+        tasks += _chain("track2d", camera.name, chunks(table, frames), work, mine)
     return run, tasks
 
 
@@ -83,7 +85,7 @@ def plan_track3d(
     table = store.declare_boxes(run.table_path("all"), tuple(cuboids.attributes["class_names"]))
     mine = [task for task in pending if task.stage == "lift"]
     work = partial(_track3d, store.root, cuboids.path, table.path, config.track.tracker3d)
-    return run, _chain("track3d", "all", chunks(table, config.chunk_frames), work, mine)
+    return run, _chain("track3d", "all", chunks(table, config.frames_per_task()), work, mine)
 
 
 def _chain(
