@@ -66,7 +66,7 @@ def test_a_store_holds_the_same_as_a_local_one(bucket: Path, tmp_path: Path) -> 
 
 def test_an_array_is_one_object_however_large(bucket: Path, store: SequenceStore) -> None:
     remote = SequenceStore.create(bucket / "drive.zarr", drive())
-    whole = pictures(mean_bytes=1_000_000)  # several chunks
+    whole = pictures(mean_bytes=2_500_000)  # several chunks
     for one in (store, remote):
         one.sensor_table("front").write(0, whole)
     data = [PurePosixPath(key) for key in keys(remote.root) if "/flat.jpeg/c/" in key]

@@ -214,8 +214,8 @@ def test_columns_of_the_wrong_length_are_refused() -> None:
 
 
 def test_content_beyond_one_chunk(table: Table) -> None:
-    whole = pictures(mean_bytes=700_000)
-    assert whole.flat["jpeg"].nbytes > 4 << 20
+    whole = pictures(mean_bytes=2_500_000)
+    assert whole.flat["jpeg"].nbytes > 16 << 20
     table.write(0, whole)
     assert_same_part(table.read(3, 4), whole.take(3, 4))
     assert len(list((table.part_folder(0, 12) / "flat.jpeg" / "c").iterdir())) > 2

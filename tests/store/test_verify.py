@@ -168,7 +168,7 @@ def test_reading_damaged_data_says_so(filled: SequenceStore) -> None:
     chunk = next((folder / "flat.points" / "c").rglob("0"))
     while chunk.is_dir():
         chunk = chunk / "0"
-    chunk.write_bytes(b"not zstd at all")
+    chunk.write_bytes(b"not packed rows at all")
     with pytest.raises(CorruptStoreError, match="cannot be read.*delete the damaged part"):
         table.read()
     with pytest.raises(CorruptStoreError, match="cannot be read"):
