@@ -167,6 +167,47 @@ def nuscenes_devkit(root: str, version: str) -> Any:
     return {"scenes": [scene["name"] for scene in tables.scene], "boxes": boxes, "drawn": drawn}
 
 
+def nuscenes_splits(root: str, version: str, *splits: str) -> Any:
+    """Scenes of splits as the devkit finds them: frame and category of each box, and pictures that are there."""
+    from pathlib import Path
+
+    from nuscenes.nuscenes import NuScenes
+    from nuscenes.utils.splits import get_scenes_of_split
+
+    tables = NuScenes(version=version, dataroot=root, verbose=False)
+    category = {row["name"]: row["description"] for row in tables.category}
+    found: dict[str, Any] = {}
+    for split in splits:
+        found[split] = []
+        for name in get_scenes_of_split(split, tables):
+            scene = next(row for row in tables.scene if row["name"] == name)
+            token, frame, boxes, pictures = scene["first_sample_token"], 0, [], 0
+            while token:
+                sample = tables.get("sample", token)
+                names = [tables.get("sample_annotation", row)["category_name"] for row in sample["anns"]]
+                boxes += [[frame, category[name]] for name in names]
+                pictures += sum(
+                    Path(tables.get_sample_data_path(t)).is_file() for t in sample["data"].values()
+                )
+                token, frame = sample["next"], frame + 1
+            found[split].append({"name": name, "boxes": boxes, "pictures": pictures})
+    return found
+
+
+def datumaro_subsets(path: str) -> Any:
+    """Number of the class and edges of boxes that are no regions to ignore, by subset and item."""
+    from datumaro.components.dataset import Dataset
+
+    found: dict[str, dict[str, list[Any]]] = {}
+    for item in Dataset.import_from(path, "datumaro"):
+        rows = found.setdefault(item.subset, {}).setdefault(item.id, [])
+        for box in item.annotations:
+            x, y, width, height = box.get_bbox()
+            if not box.attributes.get("ignore"):
+                rows.append([float(box.label), x, y, x + width, y + height])
+    return found
+
+
 def pyarrow_table(folder: str) -> Any:
     """Rows of a folder of Parquet files."""
     import pyarrow.dataset
@@ -174,7 +215,10 @@ def pyarrow_table(folder: str) -> Any:
     return pyarrow.dataset.dataset(folder).to_table().to_pylist()
 
 
-_ALL = (coco, motmetrics, trackeval_mot, datumaro, openlabel_schema, nuscenes_devkit, pyarrow_table)
+_ALL = (
+    *(coco, motmetrics, trackeval_mot, datumaro, openlabel_schema, nuscenes_devkit, pyarrow_table),
+    *(nuscenes_splits, datumaro_subsets),
+)
 QUESTIONS = {function.__name__: function for function in _ALL}
 
 

@@ -6,7 +6,7 @@ in parts, one per task, and a part exists only once it is committed.
 """
 
 from fleetlabel.store.info import SequenceInfo
-from fleetlabel.store.integrity import StoreInfo, TableInfo, describe, input_hash, verify
+from fleetlabel.store.integrity import StoreInfo, TableInfo, describe, input_hash, labels_hash, verify
 from fleetlabel.store.part import Part
 from fleetlabel.store.readers import CameraReader, LidarReader
 from fleetlabel.store.sequence import SequenceStore
@@ -29,5 +29,6 @@ __all__ = [
     "TableInfo",
     "describe",
     "input_hash",
+    "labels_hash",
     "verify",
 ]

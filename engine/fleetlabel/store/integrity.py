@@ -14,6 +14,7 @@ import numpy as np
 
 from fleetlabel.model.errors import CorruptStoreError, StoreError
 from fleetlabel.store import buckets, durable
+from fleetlabel.store.description import EGO, FRAMES
 from fleetlabel.store.groups import DOCUMENT, canonical_json, is_untouched, read_group
 from fleetlabel.store.hierarchy import walk_groups
 from fleetlabel.store.object_path import ObjectPath
@@ -94,16 +95,47 @@ def input_hash(store: SequenceStore) -> str:
     head = read_group(store.root) or {}
     digest = hashlib.sha256(head["calibration"].encode())
     for table in tables_of(store.root):
-        if table.path in ("ego", "frames") or table.path.startswith("sensors/"):
+        if is_input(table.path):
             digest.update(f"{table.path} {_table_info(table).content_hash}\n".encode())
     return digest.hexdigest()
 
 
-def verify(store: SequenceStore, on_part: Callable[[int, int], None] | None = None) -> list[str]:
+def is_input(table: str) -> bool:
+    """Whether a table, by its path, is one of those that :func:`input_hash` covers."""
+    return table in (FRAMES, EGO) or table.startswith("sensors/")
+
+
+def labels_hash(store: SequenceStore, name: str) -> str:
+    """Content hash of a label version, with that of the version that it changes some objects of; not of its name.
+
+    Raises:
+        StoreNotFoundError: there is none of that name.
+        CorruptStoreError: a record or a declaration is damaged.
+    """
+    version = store.labels(name)
+    declared = {
+        "class_names": version.class_names,
+        "cameras": version.cameras,
+        "cuboids": version.has_boxes3d,
+        "base": None if version.base is None else labels_hash(store, version.base),
+    }
+    digest = hashlib.sha256(canonical_json(declared).encode())
+    for path in sorted(version.table_paths):
+        content = _table_info(store.table(path)).content_hash
+        digest.update(f"{path.removeprefix(f'labels/{name}/')} {content}\n".encode())
+    return digest.hexdigest()
+
+
+def verify(
+    store: SequenceStore,
+    on_part: Callable[[int, int], None] | None = None,
+    only: Callable[[str], bool] = lambda path: True,
+) -> list[str]:
     """Reads and hashes all committed data again.
 
     Args:
         on_part: called after each part with how many are done, and how many there are.
+        only: takes the path of each table whose parts are to be read.
 
     Returns:
         What is wrong, in words, one line per damaged part, group or label version; empty if everything is as it was
@@ -118,7 +150,7 @@ def verify(store: SequenceStore, on_part: Callable[[int, int], None] | None = No
                     problems.append(
                         f"{path}: its {DOCUMENT} is gone or not FleetLabel's; restore it from a copy"
                     )
-            elif is_table:
+            elif is_table and only(path):
                 table = Table(store.root, path)
                 parts += [(table, start, stop) for start, stop in table.ranges()]
         except StoreError as error:

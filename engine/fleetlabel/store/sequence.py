@@ -43,6 +43,7 @@ from fleetlabel.store.lease import Lease
 from fleetlabel.store.object_journal import ObjectJournal
 from fleetlabel.store.object_path import ObjectPath, place_of
 from fleetlabel.store.part import Part
+from fleetlabel.store.pins import refuse_pinned
 from fleetlabel.store.readers import CameraReader, LidarReader
 from fleetlabel.store.table import Table
 from fleetlabel.store.tombstones import Tombstone, as_it_is_now, refuse_deleted, tombstones_of
@@ -180,6 +181,7 @@ class SequenceStore:
                     f"{root}: {deleted[0]}; to overwrite the store would bring it back. --resume goes on without it; "
                     f"`fleetlabel delete {root} --readmit --why REASON` allows it again"
                 )
+            refuse_pinned(root, "drop these first (`fleetlabel release drop`), or choose another --out")
             edits = len(_journal_of(root).read())
             if edits:
                 raise StoreError(

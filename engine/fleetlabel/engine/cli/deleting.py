@@ -43,6 +43,9 @@ def delete(
     who: Annotated[
         str | None, typer.Option(help="Who says so; it is kept.", show_default="the user of this machine")
     ] = None,
+    despite_releases: Annotated[
+        bool, typer.Option("--despite-releases", help="Although data sets were released with it.")
+    ] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     as_json: opt.Json = False,
 ) -> None:
@@ -74,9 +77,8 @@ def delete(
     if readmit:
         _readmit(stores, as_json)
         return
-    _tell(
-        stores, [one for store in stores if (one := _doing(sensor, span, person, why)(store))], what, as_json
-    )
+    do = _doing(sensor, span, person, why, despite_releases)
+    _tell(stores, [one for store in stores if (one := do(store))], what, as_json)
 
 
 def _stores(path: Path, drives: Sequence[str] | None) -> list[Path]:
@@ -103,19 +105,19 @@ def _what(stores: Sequence[Path], sensor: str | None, span: tuple[int | None, in
 
 
 def _doing(
-    sensor: str | None, span: tuple[int | None, int | None] | None, who: str, why: str
+    sensor: str | None, span: tuple[int | None, int | None] | None, who: str, why: str, despite_releases: bool
 ) -> Callable[[Path], Deletion | None]:
     from fleetlabel.engine.fleet.deleting import delete_drive, delete_frames, delete_sensor
 
     def do(store: Path) -> Deletion | None:
         if sensor is not None:
-            return delete_sensor(store, sensor, who=who, why=why)
+            return delete_sensor(store, sensor, who=who, why=why, despite_releases=despite_releases)
         if span is None:
-            return delete_drive(store, who=who, why=why)
+            return delete_drive(store, who=who, why=why, despite_releases=despite_releases)
         times = SequenceStore.open(store).info.frame_timestamp_ns
-        start, stop = span
-        first = int(times[0]) if start is None else start
-        return delete_frames(store, first, int(times[-1]) + 1 if stop is None else stop, who=who, why=why)
+        start = int(times[0]) if span[0] is None else span[0]
+        stop = int(times[-1]) + 1 if span[1] is None else span[1]
+        return delete_frames(store, start, stop, who=who, why=why, despite_releases=despite_releases)
 
     return do
 

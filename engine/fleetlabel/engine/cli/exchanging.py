@@ -11,7 +11,7 @@ import typer
 from fleetlabel.engine.cli import options as opt
 from fleetlabel.store import SequenceStore
 
-_EXPORTS = "kitti, kitti-object, nuscenes, coco, yolo, mot, cvat, openlabel, scalabel, datumaro or parquet"
+EXPORTS = "kitti, kitti-object, nuscenes, coco, yolo, mot, cvat, openlabel, scalabel, datumaro or parquet"
 
 
 def export(
@@ -19,7 +19,7 @@ def export(
     out: Annotated[
         Path, typer.Option("--out", "-o", metavar="FOLDER", help="Where to write.", show_default=False)
     ],
-    format: Annotated[str, typer.Option("--format", "-f", help=f"Format to write: {_EXPORTS}.")] = "kitti",
+    format: Annotated[str, typer.Option("--format", "-f", help=f"Format to write: {EXPORTS}.")] = "kitti",
     labels: Annotated[
         str | None,
         typer.Option("--labels", "--version", help="Which label version.", show_default="the newest"),
@@ -50,7 +50,7 @@ def import_(
     format: Annotated[
         str,
         typer.Option(
-            "--format", "-f", help=f"Their format: {_EXPORTS}, or nuscenes-results.", show_default=False
+            "--format", "-f", help=f"Their format: {EXPORTS}, or nuscenes-results.", show_default=False
         ),
     ],
     camera: Annotated[

@@ -21,7 +21,7 @@ from fleetlabel.engine.cli.progress import part_bar
 from fleetlabel.model.errors import UsageError
 
 if TYPE_CHECKING:
-    from fleetlabel.engine.fleet.catalogue import Answer, Found
+    from fleetlabel.engine.fleet.catalogue import Answer, Found, Query
 
 _CLASSES_SHOWN = 4
 
@@ -43,58 +43,64 @@ class Check(StrEnum):
     UNCHECKED = "unchecked"
 
 
+NameOption = Annotated[
+    str | None, typer.Option("--name", help="Of the drive; * and ? stand for anything.", show_default=False)
+]
+VehicleOption = Annotated[
+    str | None, typer.Option("--vehicle", help="That drove; * and ? stand for anything.", show_default=False)
+]
+FromOption = Annotated[
+    str | None,
+    typer.Option("--from", metavar="TIME", help="Frames at or after: 2026-11-24T10:00:00Z, or ns."),
+]
+ToOption = Annotated[str | None, typer.Option("--to", metavar="TIME", help="Frames before this time.")]
+NearOption = Annotated[
+    str | None,
+    typer.Option("--near", metavar="LAT,LON,METRES", help="Came at least so close, e.g. 52.52,13.405,300."),
+]
+WithinOption = Annotated[
+    str | None,
+    typer.Option("--within", metavar="SOUTH,WEST,NORTH,EAST", help="Went through this box, in degrees."),
+]
+MinOption = Annotated[
+    list[str] | None, typer.Option("--min", metavar="CLASS=N", help="At least N objects of a class.")
+]
+MinBoxesOption = Annotated[
+    list[str] | None, typer.Option("--min-boxes", metavar="CLASS=N", help="At least N boxes of a class.")
+]
+ReviewOption = Annotated[Review | None, typer.Option("--review", help="How far people are with the labels.")]
+CheckOption = Annotated[
+    Check | None, typer.Option("--check", help="What `verify ROOT` said of the store as it is now.")
+]
+QuarantinedOption = Annotated[
+    bool | None,
+    typer.Option("--quarantined/--no-quarantined", help="Has samples that could not be used."),
+]
+
+
 def find(
     root: opt.StoresArg,
-    name: Annotated[str | None, typer.Option(help="Of the drive; * and ? stand for anything.")] = None,
-    vehicle: Annotated[str | None, typer.Option(help="That drove; * and ? stand for anything.")] = None,
-    start: Annotated[
-        str | None,
-        typer.Option("--from", metavar="TIME", help="Frames at or after: 2026-11-24T10:00:00Z, or ns."),
-    ] = None,
-    stop: Annotated[str | None, typer.Option("--to", metavar="TIME", help="Frames before this time.")] = None,
-    near: Annotated[
-        str | None,
-        typer.Option(metavar="LAT,LON,METRES", help="Came at least so close, e.g. 52.52,13.405,300."),
-    ] = None,
-    within: Annotated[
-        str | None, typer.Option(metavar="SOUTH,WEST,NORTH,EAST", help="Went through this box, in degrees.")
-    ] = None,
+    name: NameOption = None,
+    vehicle: VehicleOption = None,
+    start: FromOption = None,
+    stop: ToOption = None,
+    near: NearOption = None,
+    within: WithinOption = None,
     classes: Annotated[
         list[str] | None, typer.Option("--class", help="Labels have such objects; may be repeated.")
     ] = None,
-    least: Annotated[
-        list[str] | None, typer.Option("--min", metavar="CLASS=N", help="At least N objects of a class.")
-    ] = None,
-    least_boxes: Annotated[
-        list[str] | None, typer.Option("--min-boxes", metavar="CLASS=N", help="At least N boxes of a class.")
-    ] = None,
-    review: Annotated[Review | None, typer.Option(help="How far people are with the labels.")] = None,
-    check: Annotated[
-        Check | None, typer.Option(help="What `verify ROOT` said of the store as it is now.")
-    ] = None,
-    quarantined: Annotated[
-        bool | None,
-        typer.Option("--quarantined/--no-quarantined", help="Has samples that could not be used."),
-    ] = None,
+    least: MinOption = None,
+    least_boxes: MinBoxesOption = None,
+    review: ReviewOption = None,
+    check: CheckOption = None,
+    quarantined: QuarantinedOption = None,
     as_json: opt.Json = False,
 ) -> None:
     """Find drives among the stores of a folder; all that is asked for must hold."""
-    from fleetlabel.engine.fleet.catalogue import Query
     from fleetlabel.engine.fleet.catalogue import find as look
 
-    query = Query(
-        name=name,
-        vehicle=vehicle,
-        start_ns=parse_moment(start),
-        stop_ns=parse_moment(stop),
-        box=_numbers(within, 4, "--within"),  # type: ignore[arg-type]
-        near=_numbers(near, 3, "--near"),  # type: ignore[arg-type]
-        classes=tuple(classes or ()),
-        least_objects=_amounts(least, "--min"),
-        least_boxes=_amounts(least_boxes, "--min-boxes"),
-        review=review,
-        check=check,
-        quarantined=quarantined,
+    query = query_of(
+        name, vehicle, start, stop, near, within, classes, least, least_boxes, review, check, quarantined
     )
     with part_bar(0, "index") as bar:
         answer = look(root, query, lambda: bar.advance(bar.task_ids[0]))
@@ -110,6 +116,43 @@ def find(
         print(json.dumps({"root": str(root), "found": [_json(one) for one in answer.found]}, indent=1))
     else:
         _print(root, answer)
+
+
+def query_of(
+    name: str | None,
+    vehicle: str | None,
+    start: str | None,
+    stop: str | None,
+    near: str | None,
+    within: str | None,
+    classes: list[str] | None,
+    least: list[str] | None,
+    least_boxes: list[str] | None,
+    review: Review | None,
+    check: Check | None,
+    quarantined: bool | None,
+) -> Query:
+    """What a command's options ask for.
+
+    Raises:
+        UsageError: one of them cannot be understood.
+    """
+    from fleetlabel.engine.fleet.catalogue import Query
+
+    return Query(
+        name=name,
+        vehicle=vehicle,
+        start_ns=parse_moment(start),
+        stop_ns=parse_moment(stop),
+        box=_numbers(within, 4, "--within"),  # type: ignore[arg-type]
+        near=_numbers(near, 3, "--near"),  # type: ignore[arg-type]
+        classes=tuple(classes or ()),
+        least_objects=_amounts(least, "--min"),
+        least_boxes=_amounts(least_boxes, "--min-boxes"),
+        review=review,
+        check=check,
+        quarantined=quarantined,
+    )
 
 
 def _print(root: Path, answer: Answer) -> None:

@@ -21,7 +21,7 @@ from fleetlabel.engine.exchange.kitti_text import (
     row_blocks,
     told,
 )
-from fleetlabel.engine.exchange.labels import Labels
+from fleetlabel.engine.exchange.labels import Drive, Labels
 from fleetlabel.engine.exchange.rows import camera_in, frame_in
 from fleetlabel.engine.exchange.writing import new_folder, new_text
 from fleetlabel.engine.ingest.large_files import label_files, lines
@@ -42,7 +42,7 @@ class KittiObjectLabels(WritableFormat):
         for camera in labels.cameras:
             folder, left_out = out / labels.drive.file_name / camera, Counter[str]()
             new_folder(folder / "label_2")
-            calib, n_rows = format_calib(labels.drive, camera), 0
+            calib, n_rows = object_calibration(labels.drive, camera), 0
             for rows in row_blocks(labels, camera, left_out):
                 n_rows += len(rows)
                 frames = np.unique(rows.frame)
@@ -78,3 +78,10 @@ class KittiObjectLabels(WritableFormat):
     def _folders(self, path: Path) -> list[Path]:
         found = [folder for folder in [*path.glob("label_2"), *path.glob("*/label_2")] if folder.is_dir()]
         return sorted(found) or [path]
+
+
+def object_calibration(drive: Drive, camera: str) -> str:
+    """The text of a picture's calibration file: the tracking benchmark's matrices under the names of this one."""
+    names = {"R_rect": "R0_rect:", "Tr_velo_cam": "Tr_velo_to_cam:", "Tr_imu_velo": "Tr_imu_to_velo:"}
+    rows = (line.split(" ", 1) for line in format_calib(drive, camera).splitlines())
+    return "".join(f"{names.get(name, name)} {values}\n" for name, values in rows)

@@ -124,7 +124,7 @@ def _write_data(path: Path, labels: Labels) -> None:
             raise StoreExistsError(f"{path} names other classes; choose another --out")
         return
     with new_text(path) as file:
-        file.write("path: .\ntrain: images\nval: images\nnames:\n")
+        file.write("train: images\nval: images\nnames:\n")
         file.writelines(f"  {row}: {json.dumps(name)}\n" for row, name in names.items())
 
 

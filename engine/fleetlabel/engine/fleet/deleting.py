@@ -31,6 +31,7 @@ from fleetlabel.store import SequenceStore, describe, durable
 from fleetlabel.store.groups import DOCUMENT, read_group
 from fleetlabel.store.integrity import file_sizes
 from fleetlabel.store.object_path import ObjectPath
+from fleetlabel.store.pins import refuse_pinned
 from fleetlabel.store.rewriting import finish_rewriting
 from fleetlabel.store.sequence import writer_lock_of
 from fleetlabel.store.tombstones import (
@@ -73,12 +74,12 @@ class Deletion:
 # --- a whole drive --------------------------------------------------------------------------------------------------
 
 
-def delete_drive(root: Path, *, who: str, why: str) -> Deletion:
+def delete_drive(root: Path, *, who: str, why: str, despite_releases: bool = False) -> Deletion:
     """Deletes a store, but for its tombstone, and what the engine wrote beside it.
 
     Raises:
         StoreNotFoundError: there is no store.
-        StoreError: somebody drives the store, or the fleet that it is in.
+        StoreError: somebody drives the store, or the fleet that it is in; or releases use it.
     """
     with nobody_drives(root), writer_lock_of(root):
         head = read_group(root)
@@ -86,6 +87,7 @@ def delete_drive(root: Path, *, who: str, why: str) -> Deletion:
             raise StoreNotFoundError(f"{root} is not a FleetLabel store, so nothing of it is deleted")
         tombstone, size = tombstone_of(head), sum(file_sizes(root))
         if tombstone is None:
+            _mind_releases(root, despite_releases)
             tombstone = Tombstone(
                 number=0, who=who, at_ns=time.time_ns(), why=why, name=head["name"], sha256=_content_hash(root),
                 finished=True,
@@ -126,12 +128,13 @@ def readmit(root: Path) -> list[Tombstone]:
 # --- a sensor, a range of time --------------------------------------------------------------------------------------
 
 
-def delete_sensor(root: Path, sensor: str, *, who: str, why: str) -> Deletion:
+def delete_sensor(root: Path, sensor: str, *, who: str, why: str, despite_releases: bool = False) -> Deletion:
     """Deletes a sensor from a store, with its calibration and everything that was made of its data.
 
     Raises:
         StoreNotFoundError: the store has no such sensor.
         UsageError: it is the only one.
+        StoreError: releases use the store.
     """
     with _deleting(root) as store:
         earlier = [one for one in store.tombstones() if one.sensor == sensor]
@@ -141,6 +144,7 @@ def delete_sensor(root: Path, sensor: str, *, who: str, why: str) -> Deletion:
             kind = store.info.sensor(sensor).kind
             if len(store.info.sensors) == 1:
                 raise UsageError(f"{sensor} is the only sensor of {root}; delete the whole drive")
+            _mind_releases(root, despite_releases)
             tombstone = _begin(
                 store, paths_of_sensor(store, sensor, kind), who, why, sensor=sensor, kind=kind.value
             )
@@ -149,7 +153,9 @@ def delete_sensor(root: Path, sensor: str, *, who: str, why: str) -> Deletion:
         return _finish(store, tombstone)
 
 
-def delete_frames(root: Path, start_ns: int, stop_ns: int, *, who: str, why: str) -> Deletion | None:
+def delete_frames(
+    root: Path, start_ns: int, stop_ns: int, *, who: str, why: str, despite_releases: bool = False
+) -> Deletion | None:
     """Deletes the frames whose times lie in ``start_ns:stop_ns`` from a store, and everything of these frames.
 
     Returns:
@@ -157,6 +163,7 @@ def delete_frames(root: Path, start_ns: int, stop_ns: int, *, who: str, why: str
 
     Raises:
         UsageError: it has no others.
+        StoreError: releases use the store.
     """
     with _deleting(root) as store:
         times = store.info.frame_timestamp_ns
@@ -168,8 +175,16 @@ def delete_frames(root: Path, start_ns: int, stop_ns: int, *, who: str, why: str
         for earlier in store.tombstones():
             if earlier.frames == (first, stop) and earlier.times_ns == (start_ns, stop_ns):
                 return Deletion(root, earlier, 0, True) if earlier.finished else _finish(store, earlier)
+        _mind_releases(root, despite_releases)
         frames, span = (first, stop), (start_ns, stop_ns)
         return _finish(store, _begin(store, paths_by_frame(store), who, why, frames=frames, times_ns=span))
+
+
+def _mind_releases(root: Path, despite_releases: bool) -> None:
+    if not despite_releases:
+        refuse_pinned(
+            root, "say --despite-releases, and `fleetlabel release verify` will tell what they lack"
+        )
 
 
 @contextmanager

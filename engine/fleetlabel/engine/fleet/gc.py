@@ -20,6 +20,7 @@ from fleetlabel.store import SequenceStore
 from fleetlabel.store.durable import take_away
 from fleetlabel.store.groups import read_group, subgroups
 from fleetlabel.store.integrity import file_sizes
+from fleetlabel.store.pins import pins_of
 from fleetlabel.store.runs import Run, find_runs
 from fleetlabel.store.sequence import GROUND_TRUTH
 
@@ -67,8 +68,8 @@ def survey(store: SequenceStore, *, superseded: bool = False) -> list[Holding]:
     """Every run of a store, by stage and age, with what needs it.
 
     Args:
-        superseded: label versions that a newer one took the place of, that people neither named nor edited, are
-            listed as well, and their runs are needed no more.
+        superseded: label versions that a newer one took the place of, that people neither named nor edited, and that
+            are in no release, are listed as well, and their runs are needed no more.
 
     Raises:
         CorruptStoreError: a description or the journal is damaged, so nobody knows what is needed.
@@ -135,9 +136,11 @@ def _pins(
                 pin(below, why)
 
     edited = _edited(store)
+    releases = pins_of(store.root)
     for name, head in _label_heads(store).items():
         if name not in without:
             said = ", which people edit" if name in edited else ""
+            said += "".join(f", release {release}" for release in releases if releases[release] == name)
             for key in head.get("provenance", {}).get("runs", {}).items():
                 pin(key, f"labels {name}{said}")
     for stage in dict.fromkeys(stage for stage, _ in runs):
@@ -164,7 +167,8 @@ def _edited(store: SequenceStore) -> set[str]:
 
 def _superseded(store: SequenceStore) -> dict[str, dict[str, Any]]:
     heads = _label_heads(store)
-    needed = {GROUND_TRUTH, *_edited(store), *(head.get("base") for head in heads.values())}
+    released = pins_of(store.root).values()
+    needed = {GROUND_TRUTH, *_edited(store), *released, *(head.get("base") for head in heads.values())}
     if store.label_versions():
         newest = store.latest_labels()
         needed |= {newest.name, newest.base}

@@ -24,18 +24,22 @@ _ZONE = re.compile(r"([1-9]|[1-5]\d|60)([NS])")
 
 def way_of(info: SequenceInfo) -> F64 | None:
     """Points (P, 2) along a drive's way, latitude and longitude in degrees; None if its log does not say."""
-    origin = _origin(info.source)
     rows = np.unique(np.linspace(0, len(info.trajectory.timestamp_ns) - 1, _MOST_POINTS).astype(np.int64))
-    east_north = info.trajectory.world_from_ego[rows, :2] + info.world_offset_m[:2]
+    return on_earth(info, info.trajectory.world_from_ego[rows, :2] + info.world_offset_m[:2])
+
+
+def on_earth(info: SequenceInfo, east_north_m: F64) -> F64 | None:
+    """Points (P, 2) of the log's own world as latitude and longitude, degrees; None if it does not say where it is."""
+    origin = _origin(info.source)
     zone = _ZONE.fullmatch(str(origin.get("utm_zone", "")).upper())
     if zone is not None:
-        return from_utm(east_north, int(zone[1]), south=zone[2] == "S")
+        return from_utm(east_north_m, int(zone[1]), south=zone[2] == "S")
     try:
         latitude, longitude = float(origin["latitude_deg"]), float(origin["longitude_deg"])
     except (KeyError, TypeError, ValueError):
         return None
-    north = np.degrees(east_north[:, 1] / EARTH_RADIUS_M)
-    east = np.degrees(east_north[:, 0] / (EARTH_RADIUS_M * np.cos(np.radians(latitude))))
+    north = np.degrees(east_north_m[:, 1] / EARTH_RADIUS_M)
+    east = np.degrees(east_north_m[:, 0] / (EARTH_RADIUS_M * np.cos(np.radians(latitude))))
     return np.stack([latitude + north, longitude + east], axis=1)
 
 

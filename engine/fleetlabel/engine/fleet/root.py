@@ -1,6 +1,7 @@
 """A fleet's folder: one store per sequence, and ``.fleet`` with what the fleet as a whole has to remember.
 
     ROOT/<name>.zarr             stores, complete in themselves
+    ROOT/releases/<name>.json    data sets frozen of them; see ``engine.release``
     ROOT/.fleet/manifest.json    which drive has which store
     ROOT/.fleet/lease-*.json     who drives it; see ``store.lease``
     ROOT/.fleet/choices/         the backend that all its stores are labelled with
@@ -30,6 +31,7 @@ from fleetlabel.model.errors import CorruptStoreError, FleetLabelError, StoreExi
 from fleetlabel.store import buckets, durable
 from fleetlabel.store.object_path import ObjectPath, place_of
 
+RELEASES = "releases"
 _NAME_LENGTH = 80
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from fleetlabel.engine.fleet.indexing import fingerprint
-from fleetlabel.engine.fleet.root import FleetRoot
+from fleetlabel.engine.fleet.root import RELEASES, FleetRoot
 from fleetlabel.engine.fleet.sources import FOLDER
 from fleetlabel.engine.fleet.stores import find_stores, is_store
 from fleetlabel.engine.pipeline.ledger import ledger_path
@@ -169,7 +169,7 @@ def _beside(path: Path) -> tuple[str, ...]:
             problems.append(f"{member.name}.zarr: it was labelled, and its store is gone")
     stores = find_stores(path)
     pages = (store.with_suffix(".html") for store in stores)  # as `fleetlabel report` names them
-    known = {path / FOLDER, *stores, *pages, *(ledger_path(store) for store in stores)}
+    known = {path / FOLDER, path / RELEASES, *stores, *pages, *(ledger_path(store) for store in stores)}
     for entry in sorted(path.iterdir()):
         if entry not in known and not entry.name.startswith(PENDING):
             problems.append(f"{entry.name}: {_UNKNOWN}")
