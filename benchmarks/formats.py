@@ -132,7 +132,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--boxes", type=int, nargs="+", default=[100_000, 1_000_000])
-    parser.add_argument("--only", default="", help="formats whose name contains this")
+    parser.add_argument("--only", choices=[*FORMATS], help="just this format")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--one", nargs=3, metavar=("FORMAT", "STORE", "OUT"), help=argparse.SUPPRESS)
     args = parser.parse_args()
@@ -142,7 +142,7 @@ def main() -> None:
     rows = []
     print(_ROW.format("format", "boxes", "s", "boxes/s", "peak MiB", "MB", "corner m", "edge px"))
     for format in FORMATS.values():
-        if not isinstance(format, WritableFormat) or args.only not in format.name:
+        if not isinstance(format, WritableFormat) or args.only not in (None, format.name):
             continue
         for n in args.boxes:
             with tempfile.TemporaryDirectory() as folder:
