@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +18,7 @@ from fleetlabel.viewers.editor.local_source import LocalSource
 from fleetlabel.viewers.editor.panes import Side
 from fleetlabel.viewers.editor.session import Tone
 from fleetlabel.viewers.remote.outbox import Outbox, Pending
+from pipeline.conftest import fleetlabel as fleetlabel
 from viewers.app import hands
 from viewers.app.corrections import corrections_of
 from viewers.app.engines import Stand, Town, all_sent, tick_until
@@ -291,6 +292,27 @@ def test_two_windows_of_one_person_keep_two_outboxes(stand: Stand, place: Town) 
     for editor in (one, two):
         tick_until(editor, lambda editor=editor: all_sent(editor))
     assert len(place.done()) == 2
+
+
+def test_the_command_says_in_one_line_why_it_cannot_begin(
+    stand: Stand,
+    tmp_path: Path,
+    fleetlabel: Callable[..., tuple[int, str, str]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    monkeypatch.setenv("FLEETLABEL_TOKEN", stand.token("ann"))
+    for options, expected in (
+        (("--engine", "nonsense", "town.zarr"), "is no address of an engine"),
+        (("--engine", stand.address, "nowhere.zarr"), "nowhere"),
+        (("--engine", "127.0.0.1:1", "town.zarr"), "no engine answers at 127.0.0.1:1"),
+        (("--engine", stand.address, "--author", "bob", "town.zarr"), "by the token who edits"),
+        (("--token-file", "token", "town.zarr"), "go with --engine"),
+    ):
+        code, _, told = fleetlabel("view", *options)
+        assert code in (1, 2)
+        assert expected in told, told
+        assert "Traceback" not in told
 
 
 def test_an_engine_that_is_not_there_is_said(stand: Stand, place: Town) -> None:

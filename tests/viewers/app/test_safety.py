@@ -20,6 +20,9 @@ from fleetlabel.viewers.editor.local_source import LocalSource
 from fleetlabel.viewers.editor.panes import Side
 from fleetlabel.viewers.editor.pointing import PointerEvent
 from fleetlabel.viewers.editor.session import Tone
+from fleetlabel.viewers.editor.window_layout import Panel
+from fleetlabel.viewers.panels import theme
+from fleetlabel.viewers.panels.clash_panel import draw_clash
 from viewers.app import hands
 from viewers.app.hands import Drag, EditorHands, Key
 from viewers.app.mistakes import MIDDLE, TRACK
@@ -94,6 +97,26 @@ def test_others_edits_of_the_same_object_are_shown_side_by_side(editor: Editor) 
     item = other_labels(editor).now[TRACK["shifted"]]
     assert item.flipped
     assert MIDDLE in item.poses
+
+
+@pytest.mark.parametrize(("side", "mine"), [(0.25, False), (0.75, True)])
+def test_a_conflict_is_drawn_side_by_side_and_decided_by_a_click(
+    editor: Editor, side: float, mine: bool
+) -> None:
+    other_labels(editor).commit([e.FlipHeading(object_id=TRACK["shifted"])], author="Bob")
+    start = hands.in_pane(editor, Side.TOP, (0.6, 0.1, 0.0))
+    EditorHands(editor).do(Drag(start, (start[0] + 30.0, start[1])))
+    picture, place = draw_clash(editor), editor.layout.places[Panel.MAIN]
+    assert picture.shape == (place.height, place.width, 3)
+    left, right = picture[:, : place.width // 2], picture[:, -(place.width // 2) :]
+    for half, color, other in ((left, theme.PROBLEM, theme.ACCENT), (right, theme.ACCENT, theme.PROBLEM)):
+        assert (half == color).all(axis=2).sum() > 500
+        assert not (half == other).all(axis=2).any()
+    EditorHands(editor).do(hands.click((place.x + side * place.width, place.y + place.height / 2)))
+    assert editor.session.clash is None
+    item = other_labels(editor).now[TRACK["shifted"]]
+    assert item.flipped
+    assert (MIDDLE in item.poses) is mine
 
 
 def test_theirs_is_kept_on_escape(editor: Editor) -> None:

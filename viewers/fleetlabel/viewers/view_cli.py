@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import os
 import sys
+import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -81,8 +82,14 @@ def view(
 
     editor = Editor(source, keys)
     editor.go(frame)
-    AppWindow(editor).run()
-    # Open3D's renderer does not survive the interpreter's end; everything that counts is on the disk.
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(0)
+    code = 1
+    try:
+        told_by = AppWindow(editor).run()
+        code = 128 + told_by if told_by else 0
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        # Open3D's renderer does not survive the interpreter's end; everything that counts is on the disk.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)

@@ -127,7 +127,7 @@ class Editor(Workbench):
             if s.selected in news.changed:
                 self._follow_points()
         for refused in news.refused[:1]:
-            self.show_clash(refused)
+            self.report_refusal(refused)
 
     def _watch_standing(self) -> None:
         """Says once that the engine went away, and that it is back; the header tells it all the time."""

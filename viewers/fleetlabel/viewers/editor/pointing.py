@@ -110,10 +110,14 @@ def _on_main(bench: Workbench, event: PointerEvent, way: tuple[float, float]) ->
         if event.kind == "up":
             commands.cancel(bench)
         return
+    place = bench.layout.places[Panel.MAIN]
+    if s.clash is not None:
+        if event.kind == "up" and event.button == "left":
+            bench.drop_clash(mine=event.x >= place.width / 2)
+        return
     if s.enlarged:
         _on_picture(bench, event)
         return
-    place = bench.layout.places[Panel.MAIN]
     if event.kind == "wheel":
         s.orbit.zoom(event.wheel)
         bench.dirty.add(Panel.MAIN)

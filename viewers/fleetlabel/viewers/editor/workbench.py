@@ -218,6 +218,13 @@ class Workbench(Screen):
         self.source.give_up(clash.refused.request_id)
         self.say("Theirs is kept")
 
+    def report_refusal(self, refused: Refused) -> None:
+        """Shows what was refused; an undo or redo that was is over with."""
+        if refused.edits:
+            self.show_clash(refused)
+        else:
+            self.say(f"The engine refuses this: {refused.problem}", Tone.PROBLEM)
+
     # --- new objects ------------------------------------------------------------------------------------------------
 
     def draw_ghost(self, ghost: Ghost) -> None:

@@ -50,8 +50,14 @@ def _state(target: U8, editor: Editor, baseline: float, size: int) -> float:
     """Save state and the others, from the right; returns where they begin."""
     s, scale = editor.session, editor.layout.scale
     right = target.shape[1] - 14 * scale
-    tone = _TONES[s.saved_tone]
-    x = theme.text_right(target, s.saved, right, baseline, tone, size, 500) - 12 * scale
+    standing = editor.source.standing
+    tone = theme.PROBLEM if standing.away else _TONES[s.saved_tone]
+    words = s.saved + (" here" if standing.away and standing.unsent else "")
+    if standing.unsent:
+        words += f", {standing.unsent} to send"
+    if standing.away:
+        words += ", engine away"
+    x = theme.text_right(target, words, right, baseline, tone, size, 500) - 12 * scale
     cv2.circle(target, (round(x), target.shape[0] // 2), px(4, scale), tone, cv2.FILLED, cv2.LINE_AA)
     x -= 20 * scale
     for person in editor.source.others()[:4]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from collections.abc import Callable
+from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -17,6 +19,7 @@ from fleetlabel.viewers.editor.session import Tone
 from fleetlabel.viewers.editor.window_layout import Panel
 from fleetlabel.viewers.panels import theme
 from fleetlabel.viewers.panels.cameras_panel import draw_cameras, draw_enlarged
+from fleetlabel.viewers.panels.clash_panel import draw_clash
 from fleetlabel.viewers.panels.header_panel import draw_header
 from fleetlabel.viewers.panels.help_panel import draw_help
 from fleetlabel.viewers.panels.list_panel import draw_list
@@ -56,7 +59,7 @@ class AppWindow:
         self._last_down = (0.0, -99.0, -99.0)
         self._double = False
         self._redraws, self._asked_s = 0, 0.0
-        self._leaving, self._asked_to_close_s = False, 0.0
+        self._leaving, self._asked_to_close_s, self._told_to_end = False, 0.0, 0
         self.window = self._app.create_window(editor.title, width, height)
         self.window.set_on_layout(self._safely(self._on_layout, None))
         self.window.set_on_key(self._safely(self._on_key, True))
@@ -79,10 +82,26 @@ class AppWindow:
         self.window.add_child(self._filter)
         self.window.set_focus_widget(self.scene.widget)
 
-    def run(self) -> None:
-        """Shows the window until it is closed."""
+    def run(self) -> int:
+        """Shows the window until it is closed, or until the process is told to end by a signal, whose number it tells.
+
+        An exception must not pass through Open3D's loop: it would leave the window and its renderer as they are, and
+        the interpreter's end then takes them down in an order that they do not survive. So a signal is a wish that the
+        next tick sees, and the window goes the way that it goes when its frame is clicked.
+        """
+        before = {
+            number: signal.signal(number, self._ask_to_end) for number in (signal.SIGINT, signal.SIGTERM)
+        }
         self.editor.start()
-        self._app.run()
+        try:
+            self._app.run()
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+        return self._told_to_end
+
+    def _ask_to_end(self, number: int, _: FrameType | None) -> None:
+        self._told_to_end = number
 
     # --- drawing ------------------------------------------------------------------------------------------------------
 
@@ -110,12 +129,12 @@ class AppWindow:
 
     def _draw_main(self) -> None:
         s = self.editor.session
-        over = "help" if s.help_open else s.enlarged
+        over = "help" if s.help_open else "clash" if s.clash is not None else s.enlarged
         if bool(over) != self._over.visible:
             self._over.visible = bool(over)
             self.scene.widget.visible = not over
         if over:
-            draw = draw_help if s.help_open else draw_enlarged
+            draw = {"help": draw_help, "clash": draw_clash}.get(over, draw_enlarged)
             self._over.update_image(self._image(draw(self.editor)))
         else:
             self.scene.update()
@@ -142,6 +161,9 @@ class AppWindow:
 
     def _on_tick(self) -> bool:
         now = time.monotonic()
+        if self._told_to_end:
+            self._leave()
+            return False
         if self._asked_to_close_s and now - self._asked_to_close_s > _ESCAPE_S:
             self._leave()
             return False
@@ -278,8 +300,6 @@ class AppWindow:
         def called(*arguments: Any) -> Any:
             try:
                 return callback(*arguments)
-            except KeyboardInterrupt:
-                self._leave()
             except Exception as error:
                 self.editor.say(f"{type(error).__name__}: {error}", Tone.PROBLEM)
             return otherwise
