@@ -42,6 +42,15 @@ def test_a_keyframe_moves_its_track_and_no_other(labels: Labels) -> None:
     assert after.center_m[(after.track_id == 1) & (after.frame == 5)].tolist() == [[12.0, -8.0, 0.8]]
 
 
+def test_an_object_that_is_absent_wherever_it_was_seen_has_no_boxes_left(labels: Labels) -> None:
+    gone = [e.SetAbsent(object_id=1), e.SetStationary(object_id=1, stationary=True)]
+    labels.commit(gone, author="ann")
+    boxes = labels.now.boxes(1)
+    assert not len(boxes.cuboids)
+    assert not any(len(pictures) for pictures in boxes.pictures.values())
+    assert 1 not in labels.now.boxes3d().track_id
+
+
 def test_another_process_sees_what_was_saved(labels: Labels) -> None:
     other = open_labels(labels.store.root)
     labels.commit([key()], author="ann")

@@ -140,6 +140,8 @@ def _solve_cuboids(
         return rows.take(slice(0)), np.empty((0, 3))
     found = base.detections3d(rows)
     found = found.take(_is_there(item, "", found.frame) & np.isin(found.frame, frames))
+    if not len(found) and not keys:  # absent wherever it was seen: what was filled in stays as it was
+        return rows, np.full((len(rows), 3), np.nan)
     yaw = quaternion.yaw_of(found.q_wxyz) + (np.pi if item.flipped else 0.0)
     detections = Detections3D(
         frame=np.searchsorted(frames, found.frame).astype(np.int32),
@@ -187,6 +189,8 @@ def _solve_pictures(
         return rows.take(slice(0)), np.empty((0, 4))
     found = base.detections2d(camera, rows)
     found = found.take(_is_there(item, camera, found.frame) & np.isin(found.frame, frames))
+    if not len(found) and not keys:
+        return rows, np.full((len(rows), 4), np.nan)
     detections = Detections2D(
         frame=np.searchsorted(frames, found.frame).astype(np.int32),
         xyxy_px=found.xyxy_px,
