@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import statistics
 import tempfile
@@ -97,7 +98,7 @@ def measure(
                 if measured:
                     passes.append(done)
                     boxes.append(_boxes_of(outcome))
-                output_bytes = describe(labelled).bytes_on_disk
+                output_bytes, document_bytes = describe(labelled).bytes_on_disk, _document_bytes(root)
                 if number < warm_up + repeats - 1:
                     shutil.rmtree(root)
             limits.append(
@@ -119,12 +120,19 @@ def measure(
             limit_core_ms={name: 1e3 * statistics.median(limit[name] for limit in limits) for name in NEEDED},
             first_s=first_s,
             output_bytes=output_bytes - describe(source).bytes_on_disk,
+            document_bytes=document_bytes - _document_bytes(source.root),
             input_bytes=describe(store).bytes_on_disk,
             ingest=ingested,
             gpu=gpu or None,
             price_per_hour=price_per_hour,
             warnings=outcome.warnings,
         )
+
+
+def _document_bytes(root: Path) -> int:
+    return sum(
+        Path(path, "zarr.json").stat().st_size for path, _, names in os.walk(root) if "zarr.json" in names
+    )
 
 
 def _ingested(drive: Path, config: RunConfig, root: Path) -> tuple[SequenceStore, Mapping[str, float] | None]:

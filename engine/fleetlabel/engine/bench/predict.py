@@ -60,7 +60,11 @@ def predict(drive: Path, bench: Bench, sequence: str | None = None) -> Predictio
         sizes=sizes,
         label_s=core_s * bench.wall_s / measured_core_s,
         ingest_s=ingest_s,
-        store_bytes=round(input_bytes + bench.output_bytes * sizes.pictures / max(bench.sizes.pictures, 1)),
+        store_bytes=round(
+            input_bytes
+            + bench.document_bytes * _parts(sizes, bench) / _parts(bench.sizes, bench)
+            + (bench.output_bytes - bench.document_bytes) * sizes.pictures / max(bench.sizes.pictures, 1)
+        ),
     )
 
 

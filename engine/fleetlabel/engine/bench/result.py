@@ -105,6 +105,7 @@ class Bench:
         limit_core_ms: core time of the needed steps alone, per picture.
         first_s: wall time of the first of all times, with loading and compiling.
         output_bytes: what one repeat leaves on the disk.
+        document_bytes: the share of that which Zarr's documents and commit records have: so much for each part.
         input_bytes: what the sensors' tables hold on the disk.
         ingest: ``wall_s``, ``core_s`` and ``n_bytes`` of the source; None if a store was measured.
         gpu: name, and use meanwhile; None without one.
@@ -121,6 +122,7 @@ class Bench:
     limit_core_ms: Mapping[str, float]
     first_s: float
     output_bytes: int
+    document_bytes: int
     input_bytes: int
     ingest: Mapping[str, float] | None = None
     gpu: Mapping[str, Any] | None = None
@@ -219,7 +221,7 @@ def load_bench(path: Path) -> Bench:
 
 _PLAIN = (
     *("work", "how", "machine", "limit_core_ms", "first_s", "output_bytes", "input_bytes", "ingest", "gpu"),
-    "price_per_hour",
+    *("document_bytes", "price_per_hour"),
 )
 
 
