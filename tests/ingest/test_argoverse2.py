@@ -59,6 +59,13 @@ class TestConventions:
         assert recognise(drive).name == recognise(drive.parent).name == "argoverse2"
         assert list_sequences(drive) == list_sequences(drive.parent) == ("7fab2350",)
 
+    def test_the_city_is_that_of_the_map(self, drive: Path) -> None:
+        assert "city" not in open_sequence(drive).info.source
+        log = next(path for path in (drive, *drive.iterdir()) if (path / "sensors").is_dir())
+        (log / "map").mkdir()
+        (log / "map" / f"log_map_archive_{log.name}____PIT_city_57819.json").write_text("{}")
+        assert open_sequence(drive).info.source["city"] == "PIT"
+
     def test_a_store_of_a_log_is_no_log(self, drive: Path, tmp_path: Path) -> None:
         """It has folders ``sensors`` and ``calibration`` as well."""
         ingest(drive, tmp_path / "stored")

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from fleetlabel.engine.fleet.places import way_of
 from fleetlabel.engine.ingest import list_sequences, open_sequence, recognise
 from fleetlabel.geometry import se3
 from fleetlabel.model.errors import SourceError, UnsafeFileError
@@ -41,6 +42,19 @@ class TestConventions:
             assert recognise(folder).name == "kitti_raw"
             assert list_sequences(folder) == (DRIVE,)
             assert open_sequence(folder).info.n_frames == 5
+
+    @pytest.mark.parametrize("turned_rad", [0.0, 2.0])
+    def test_where_on_earth_it_was_is_known(self, drive: Path, turned_rad: float) -> None:
+        packets = []
+        for file in sorted((drive / DAY / DRIVE / "oxts" / "data").iterdir()):
+            row = [float(value) for value in file.read_text().split()]
+            row[5] += turned_rad
+            file.write_text(" ".join(map(repr, row)) + "\n")
+            packets.append(row[:2])
+        way = way_of(open_sequence(drive).info)
+        assert way is not None
+        np.testing.assert_allclose(way, packets, atol=2e-8)  # a millimetre or two
+        assert np.ptp(np.array(packets), axis=0).max() > 1e-6, "it moved"
 
     def test_times_are_each_sensors_own_to_the_nanosecond(self, written: Path) -> None:
         source = open_sequence(written)

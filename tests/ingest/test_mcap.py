@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from fleetlabel.engine.fleet.sources import find_drives, is_one_drive
 from fleetlabel.engine.ingest import list_sequences, open_sequence, recognise, write_ground_truth
 from fleetlabel.engine.ingest.mcap_messages import camera_of, points_of
 from fleetlabel.engine.ingest.source import SequenceSource
@@ -229,6 +230,22 @@ class TestRos2:
         source = open_sequence(tmp_path / "bag")
         assert source.info.n_frames == 5
         assert all(source.read_sensor(sensor.name, 0, 5)[1] == [] for sensor in source.info.sensors)
+
+    def test_one_file_is_a_drive_log_by_itself(self, tmp_path: Path) -> None:
+        write_ros2(tmp_path / "logs/monday.mcap")
+        write_ros2(tmp_path / "logs/tuesday.mcap")
+        (tmp_path / "logs/notes.txt").write_text("nothing")
+        file = tmp_path / "logs/monday.mcap"
+        assert list_sequences(file) == ("monday",)
+        alone, among = open_sequence(file), open_sequence(tmp_path / "logs", "monday")
+        assert alone.info.source == among.info.source
+        np.testing.assert_array_equal(alone.info.frame_timestamp_ns, among.info.frame_timestamp_ns)
+        assert [(one.source, one.sequence) for one in find_drives([str(tmp_path / "logs/*day.mcap")])] == [
+            (tmp_path / "logs" / f"{day}.mcap", day) for day in ("monday", "tuesday")
+        ]
+        assert is_one_drive([file], None, tmp_path / "monday.zarr")
+        with pytest.raises(SourceError, match="is a file; give the folder"):
+            recognise(tmp_path / "logs/notes.txt")
 
     def test_distortion_is_taken_over(self, tmp_path: Path) -> None:
         write_ros2(tmp_path / "a/m.mcap", Log(distortion=("plumb_bob", [0.1, -0.02, 0.001, 0.002, 0.003])))

@@ -17,7 +17,9 @@ from fleetlabel.engine.exchange.contract import BLOCK_ROWS, Block, Carries, Read
 from fleetlabel.engine.exchange.labels import Labels, is_keyframe
 from fleetlabel.engine.exchange.rows import block, camera_named, checked, frame_column, refuse_classes
 from fleetlabel.engine.exchange.writing import new_bytes, new_folder
+from fleetlabel.engine.ingest.arrow_files import texts
 from fleetlabel.engine.ingest.large_files import label_files
+from fleetlabel.engine.ingest.unpacked_sizes import refuse_parquet_bombs
 from fleetlabel.geometry.arrays import AnyArray
 from fleetlabel.model.boxes import Boxes, Boxes2D, Boxes3D, Source
 from fleetlabel.model.errors import SourceError, UsageError
@@ -41,6 +43,10 @@ _NEEDED = {
 }
 _SOURCES = {source.name.lower(): int(source) for source in Source}
 _NAMES: AnyArray = np.array([source.name.lower() for source in sorted(Source)])
+# Columns that say something here; others may hold anything, and are not read.
+_KNOWN = {"camera", "class"}.union(
+    part for kind in (Boxes2D, Boxes3D) for name in kind.column_names() for part in _PARTS.get(name, (name,))
+)
 # A box takes more than a byte, however it is packed: a table with more rows than bytes was made to do harm.
 _SMALL_ROWS = 1 << 16
 
@@ -122,13 +128,19 @@ def _tables(path: Path) -> Iterator[pl.DataFrame]:
     """
     polars = _polars()
     try:
+        schema = polars.scan_parquet(path).collect_schema()
+        columns = [name for name in schema if name in _KNOWN]
+        nested = [name for name in columns if schema[name].is_nested()]
+        if nested:
+            raise SourceError(f"{path}: columns {nested} hold lists, expected a number or text in each row")
         rows = int(polars.scan_parquet(path).select(polars.len()).collect().item())
         if rows > max(_SMALL_ROWS, path.stat().st_size):
             raise SourceError(
                 f"{path} has {rows} rows in {path.stat().st_size} bytes, which no labels do; it was refused"
             )
+        refuse_parquet_bombs(path, tuple(columns))
         for start in range(0, rows, BLOCK_ROWS):
-            yield polars.scan_parquet(path).slice(start, BLOCK_ROWS).collect()
+            yield polars.scan_parquet(path).select(columns).slice(start, BLOCK_ROWS).collect()
     except (SourceError, GeneratorExit, KeyboardInterrupt):
         raise
     except BaseException as error:  # polars' panics are no Exception
@@ -199,8 +211,4 @@ def _numbers(table: pl.DataFrame, part: str, dtype: Any, kind: type[Boxes], name
 
 
 def _texts(table: pl.DataFrame, name: str, path: Path) -> AnyArray:
-    polars = _polars()
-    try:
-        return np.array(table[name].cast(polars.String).fill_null("").to_list(), dtype=np.str_)
-    except Exception as error:
-        raise SourceError(f"{path}: column {name} is no text ({str(error)[:200]})") from error
+    return np.array(texts(table, name, path), dtype=np.str_)

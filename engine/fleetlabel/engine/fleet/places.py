@@ -1,7 +1,7 @@
 """Where on Earth drives went, as far as their logs say: local and UTM coordinates as latitude and longitude.
 
 A rig folder says so in its ``origin``: ``{utm_zone: 32N}`` if its poses are UTM coordinates, or ``{latitude_deg: ...,
-longitude_deg: ...}`` of the world's origin if x points east and y north.
+longitude_deg: ...}`` of the world's origin, whose x points east and y north, or turned left by ``x_from_east_deg``.
 """
 
 from __future__ import annotations
@@ -36,8 +36,11 @@ def on_earth(info: SequenceInfo, east_north_m: F64) -> F64 | None:
         return from_utm(east_north_m, int(zone[1]), south=zone[2] == "S")
     try:
         latitude, longitude = float(origin["latitude_deg"]), float(origin["longitude_deg"])
+        turn = np.radians(float(origin.get("x_from_east_deg", 0.0)))
     except (KeyError, TypeError, ValueError):
         return None
+    rotation = np.array([[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]])
+    east_north_m = east_north_m @ rotation
     north = np.degrees(east_north_m[:, 1] / EARTH_RADIUS_M)
     east = np.degrees(east_north_m[:, 0] / (EARTH_RADIUS_M * np.cos(np.radians(latitude))))
     return np.stack([latitude + north, longitude + east], axis=1)

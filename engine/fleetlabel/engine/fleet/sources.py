@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from fleetlabel.engine.ingest import list_sequences, recognise
-from fleetlabel.engine.ingest.formats import FORMATS
+from fleetlabel.engine.ingest.formats import is_drive_log
 from fleetlabel.model.errors import FleetLabelError, UsageError
 from fleetlabel.store.groups import read_group
 from fleetlabel.store.object_path import ObjectPath, place_of
@@ -78,7 +78,7 @@ def is_one_drive(sources: Sequence[str | Path], sequence: str | None, out: Path 
         return not glob.has_magic(source)
     if (out is not None and out.suffix == ".zarr") or sequence is not None:
         return True
-    if not _is_drive(path):
+    if not is_drive_log(path):
         return next(_logs_below(path, _DEPTH), None) is None if path.is_dir() else True
     try:
         return len(list_sequences(path)) <= 1
@@ -102,7 +102,7 @@ def _drives_of(
     elif glob.has_magic(source):
         folders = _matching(path)
         if not folders:
-            raise UsageError(f"{source} matches no folder; check the pattern")
+            raise UsageError(f"{source} matches no folder or log file; check the pattern")
         for folder in folders:
             yield from _drives_in(folder.resolve(), sequence)
     else:
@@ -114,7 +114,7 @@ def _matching(pattern: Path) -> list[Path]:
         found: Iterable[Path] = pattern.parent.glob(pattern.name)
     else:
         found = map(Path, glob.glob(str(pattern), recursive=True))  # noqa: PTH207 - Path.glob takes no absolute pattern
-    return sorted(path for path in found if path.is_dir())
+    return sorted(path for path in found if path.is_dir() or is_drive_log(path))
 
 
 def _entries(path: Path) -> list[tuple[str, str | None]]:
@@ -141,7 +141,7 @@ def _entries(path: Path) -> list[tuple[str, str | None]]:
 
 
 def _drives_in(path: Path, sequence: str | None) -> Iterator[Drive]:
-    if _is_drive(path):
+    if is_drive_log(path):
         yield from _sequences_of(path, sequence)
         return
     below = list(_logs_below(path, _DEPTH)) if path.is_dir() else []
@@ -158,14 +158,10 @@ def _logs_below(folder: Path, depth: int) -> Iterator[Path]:
     for child in sorted(folder.iterdir()):
         if not child.is_dir() or child.name.startswith("."):
             continue
-        if _is_drive(child):
+        if is_drive_log(child):
             yield child
         elif depth > 1 and "schema" not in (read_group(child) or {}):
             yield from _logs_below(child, depth - 1)
-
-
-def _is_drive(path: Path) -> bool:
-    return path.is_dir() and any(candidate.matches(path) for candidate in FORMATS)
 
 
 def _sequences_of(path: Path, sequence: str | None) -> Iterator[Drive]:
@@ -188,7 +184,7 @@ def _sequences_of(path: Path, sequence: str | None) -> Iterator[Drive]:
 def _told_once(path: Path, name: str) -> Iterator[Drive]:
     """A sequence that has a folder of its own, which is a drive log as well, goes by that, and by its name in there."""
     own = path / name
-    if own.is_dir() and _is_drive(own):
+    if own.is_dir() and is_drive_log(own):
         yield from (Drive(own, its_own) for its_own in list_sequences(own))
     else:
         yield Drive(path, name)

@@ -20,6 +20,7 @@ the labels. Calibration or poses that are missing or cannot be read end the impo
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,7 @@ from fleetlabel.store import Part, Quarantined, SequenceInfo
 
 LIDAR = "lidar"
 _POSES = "city_SE3_egovehicle.feather"
+_MAP = re.compile(r"log_map_archive_.+?_{2,}([A-Z]{2,5})_city_\d+\.json")
 _ANNOTATIONS = "annotations.feather"
 _POSE = ("tx_m", "ty_m", "tz_m", "qw", "qx", "qy", "qz")
 _SIZE = ("length_m", "width_m", "height_m")
@@ -111,7 +113,7 @@ class Argoverse2Log(SequenceSource):
             frame_timestamp_ns=frame_ns,
             trajectory=trajectory,
             world_offset_m=offset,
-            source={"format": Argoverse2.name, "log": name},
+            source={"format": Argoverse2.name, "log": name, **_city(folder)},
         )
 
     def read_sensor(self, name: str, start: int, stop: int) -> tuple[Part, list[Quarantined]]:
@@ -195,6 +197,12 @@ def _is_log(path: Path) -> bool:
     # Stores have folders of these names, too, but no Feather files.
     tables = (_POSES, "calibration/egovehicle_SE3_sensor.feather", "calibration/intrinsics.feather")
     return (path / "sensors").is_dir() and any((path / table).exists() for table in tables)
+
+
+def _city(folder: Path) -> dict[str, str]:
+    """In whose frame the poses are, as the map's file says."""
+    found = [_MAP.fullmatch(path.name) for path in sorted(folder.glob("map/log_map_archive_*.json"))]
+    return {"city": found[0][1]} if found and found[0] else {}
 
 
 def _files_by_time(folder: Path, endings: tuple[str, ...]) -> dict[int, Path]:

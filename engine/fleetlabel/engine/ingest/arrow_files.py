@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fleetlabel.engine.ingest.files import MAX_FILE_BYTES
+from fleetlabel.engine.ingest.unpacked_sizes import refuse_feather_bombs, refuse_parquet_bombs
 from fleetlabel.geometry.arrays import F64, I64, AnyArray
 from fleetlabel.model.errors import SourceError
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 # Rows that a table of a drive may have: an hour of points would not be in one file.
 MAX_ROWS = 1 << 23
+_LONGEST_TEXT_BYTES = 1 << 12
 
 
 def polars_for(path: Path) -> Any:
@@ -50,6 +52,7 @@ def read_feather(path: Path, columns: Sequence[str]) -> pl.DataFrame:
         raise SourceError(
             f"{path} has {_size(path) >> 20} MiB, more than the {MAX_FILE_BYTES >> 20} that a table of a drive has"
         )
+    refuse_feather_bombs(path)
     with _damage_named(path, library):
         _require(path, columns, library.read_ipc_schema(path))
         _few_enough(path, library.scan_ipc(path).select(library.len()).collect().item())
@@ -70,6 +73,7 @@ def read_parquet(
     """
     library = polars_for(path)
     _size(path)
+    refuse_parquet_bombs(path, tuple(columns))
     with _damage_named(path, library):
         found = library.scan_parquet(path)
         _require(path, columns, found.collect_schema())
@@ -118,10 +122,18 @@ def texts(table: pl.DataFrame, column: str, path: Path) -> list[str]:
     """A column of text; gaps are empty.
 
     Raises:
-        SourceError: it holds something else.
+        SourceError: it holds something else, or texts that are no names.
     """
     try:
-        return [value or "" for value in table[column].cast(str).to_list()]
+        told = table[column].cast(str)
+        longest = told.str.len_bytes().max() or 0
+        if (
+            longest > _LONGEST_TEXT_BYTES
+        ):  # a file has it once for all rows, but each row here would have its own
+            raise SourceError(f"{path}: column {column} holds a text of {longest} bytes; it was refused")
+        return [value or "" for value in told.to_list()]
+    except SourceError:
+        raise
     except Exception as error:
         raise SourceError(f"{path}: column {column} holds {table[column].dtype}, not text") from error
 

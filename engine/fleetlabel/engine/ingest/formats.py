@@ -1,4 +1,4 @@
-"""All formats of drive logs, and which of them a folder is."""
+"""All formats of drive logs, and which of them a folder or file is."""
 
 from __future__ import annotations
 
@@ -39,17 +39,32 @@ def recognise(path: Path) -> SourceFormat:
     path = place_of(path)
     if not path.exists():
         raise SourceError(f"{path} does not exist; give the folder of a drive log")
+    candidate = _format_of(path)
+    if candidate is not None:
+        return candidate
     if not path.is_dir():
         raise SourceError(f"{path} is a file; give the folder of the drive log that it belongs to")
-    for candidate in FORMATS:
-        if candidate.matches(path):
-            return candidate
     if "schema" in (read_group(path) or {}):
         raise SourceError(
             f"{path} is a store that FleetLabel made, not a drive log; give the drive, or go on with the store by "
             "`fleetlabel prelabel`, `lift` and `track`"
         )
     raise SourceError(_not_recognised(path))
+
+
+def is_drive_log(path: Path) -> bool:
+    """Whether a folder or file looks like a drive log of one of the formats."""
+    return _format_of(path) is not None
+
+
+def _format_of(path: Path) -> SourceFormat | None:
+    if path.is_dir():
+        return next((candidate for candidate in FORMATS if candidate.matches(path)), None)
+    if isinstance(path, ObjectPath) or not path.is_file():  # objects are copied by folders
+        return None
+    return next(
+        (candidate for candidate in FORMATS if path.suffix and path.suffix == candidate.file_suffix), None
+    )
 
 
 def list_sequences(path: Path) -> tuple[str, ...]:

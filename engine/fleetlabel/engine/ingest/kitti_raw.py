@@ -94,7 +94,7 @@ class KittiRawDrive(SequenceSource):
         times = {sensor: self._times_of(sensor, n_frames) for sensor in self._files}
         reference = LIDAR if LIDAR in times else next(iter(times))
         frame_ns = times[reference].timestamp_ns
-        trajectory, self.warnings = _trajectory(folder / "oxts")
+        trajectory, origin, self.warnings = _trajectory(folder / "oxts")
         require_reach(frame_ns, trajectory, str(folder / "oxts"))
         self._times = {sensor: within_reach(found, trajectory, frame_ns) for sensor, found in times.items()}
         self._calib = calib
@@ -114,7 +114,7 @@ class KittiRawDrive(SequenceSource):
             sensors=(*cameras, *(lidar if LIDAR in self._files else [])),
             frame_timestamp_ns=frame_ns,
             trajectory=trajectory,
-            source={"format": KittiRaw.name, "calib": calib.to_dict()},
+            source={"format": KittiRaw.name, "calib": calib.to_dict(), "origin": origin},
         )
 
     def read_sensor(self, name: str, start: int, stop: int) -> tuple[Part, list[Quarantined]]:
@@ -252,8 +252,8 @@ def _rigid(path: Path) -> F64:
     return se3.transform(rotation, _matrix(found, "T", 3, path))
 
 
-def _trajectory(folder: Path) -> tuple[Trajectory, tuple[str, ...]]:
-    """Ego poses, the first being the world's origin, and warnings.
+def _trajectory(folder: Path) -> tuple[Trajectory, dict[str, float], tuple[str, ...]]:
+    """Ego poses, the first being the world's origin; where on Earth that is; and warnings.
 
     Raises:
         SourceError: there are none that can be used.
@@ -278,7 +278,10 @@ def _trajectory(folder: Path) -> tuple[Trajectory, tuple[str, ...]]:
         )
     times = timeline(kept, np.ones(len(kept), dtype=np.bool_), str(path))
     good = np.array([row not in times.faults for row in range(len(rows))])
-    poses = se3.to_pose(world_from_imu(np.array(rows)[good]))
+    packets = np.array(rows)[good]
+    poses = se3.to_pose(world_from_imu(packets))
+    latitude, longitude, _, _, _, yaw = packets[0, :6].tolist()
+    origin = {"latitude_deg": latitude, "longitude_deg": longitude, "x_from_east_deg": float(np.degrees(yaw))}
     bad = unusable + int((~good).sum())
     warning = f"{folder}: {bad} poses cannot be used and were interpolated" if bad else ""
-    return Trajectory(times.timestamp_ns[good], poses), (warning,) if warning else ()
+    return Trajectory(times.timestamp_ns[good], poses), origin, (warning,) if warning else ()

@@ -1,4 +1,4 @@
-"""MCAP logs of ROS 2 (CDR) and Foxglove (protobuf): folders of ``.mcap`` files.
+"""MCAP logs of ROS 2 (CDR) and Foxglove (protobuf): ``.mcap`` files, and folders of them.
 
 A folder that rosbag2 made (``metadata.yaml``) is one drive whose files follow one another; in any other folder each
 file is one. What is read: CompressedImage, CompressedVideo, PointCloud2 and Foxglove's PointCloud, CameraInfo and
@@ -68,6 +68,7 @@ class McapLog(SourceFormat):
 
     name = "mcap"
     looks_for = "*.mcap files, of ROS 2 or Foxglove"
+    file_suffix = ".mcap"
 
     def matches(self, path: Path) -> bool:
         """See the base class."""
@@ -75,14 +76,20 @@ class McapLog(SourceFormat):
 
     def list_sequences(self, path: Path) -> tuple[str, ...]:
         """See the base class."""
+        if path.is_file():
+            return (path.stem,)
         if (path / "metadata.yaml").exists():
             return (path.resolve().name if not path.name else path.name,)
         return tuple(sorted(file.stem for file in path.glob("*.mcap")))
 
     def open_sequence(self, path: Path, name: str) -> McapSequence:
         """See the base class."""
-        is_bag = (path / "metadata.yaml").exists()
-        files = sorted(path.glob("*.mcap"), key=_by_number) if is_bag else [path / f"{name}.mcap"]
+        if path.is_file():
+            files = [path]
+        elif (path / "metadata.yaml").exists():
+            files = sorted(path.glob("*.mcap"), key=_by_number)
+        else:
+            files = [path / f"{name}.mcap"]
         state = tuple((file, file.stat().st_size, file.stat().st_mtime_ns) for file in files)
         return _opened(state, name)
 

@@ -80,10 +80,12 @@ class SourceFormat(ABC):
     Attributes:
         name: of the format.
         looks_for: what makes a folder one of this format, in words.
+        file_suffix: of files each of which is a drive log by itself, such as ``.mcap``; empty if there are none.
     """
 
     name: ClassVar[str]
     looks_for: ClassVar[str]
+    file_suffix: ClassVar[str] = ""
 
     @abstractmethod
     def matches(self, path: Path) -> bool:
@@ -91,7 +93,7 @@ class SourceFormat(ABC):
 
     @abstractmethod
     def list_sequences(self, path: Path) -> tuple[str, ...]:
-        """Names of the sequences in a folder that matches, sorted."""
+        """Names of the sequences in a folder that matches, or in such a file, sorted."""
 
     @abstractmethod
     def open_sequence(self, path: Path, name: str) -> SequenceSource:
