@@ -188,6 +188,22 @@ def test_kitti_rules_see_a_perfect_copy_as_perfect(tmp_path: Path) -> None:
     assert values(without_lidar, "2D")["recall"] == 1.0
 
 
+def test_kitti_rules_leave_out_frames_that_nobody_labelled(tmp_path: Path) -> None:
+    write_kitti(tmp_path / "drive", Scene(n_frames=6, n_objects=3), pictures=False, velodyne=False)
+    store = ingest(tmp_path / "drive", tmp_path / "drive.zarr")
+    solid, names = store.labels3d("ground_truth"), store.labels("ground_truth").class_names
+    flat = {camera: store.labels2d("ground_truth", camera) for camera in store.labels("ground_truth").cameras}
+    store.write_labels("every_frame", flat, solid, class_names=names, provenance={})
+    sparse = {camera: boxes.take(boxes.frame % 2 == 0) for camera, boxes in flat.items()}
+    for name, said in (("sparse", {"labelled_frames": [0, 2, 4]}), ("careless", {})):
+        store.write_labels(name, sparse, solid.take(solid.frame % 2 == 0), class_names=names, provenance=said)
+    found = evaluate(store, "every_frame", "sparse", rules="kitti").headline
+    assert found
+    assert all(value == pytest.approx(1.0) for value in found.values())
+    careless = evaluate(store, "every_frame", "careless", rules="kitti").headline
+    assert careless["Car 2D mota"] < 0.9
+
+
 def test_a_report_is_json_and_a_table(store: SequenceStore) -> None:
     report = write_version(store, "perfect", store.labels3d("ground_truth"))
     told = json.loads(json.dumps(report.to_dict(), allow_nan=False))

@@ -94,6 +94,18 @@ def test_a_lean_is_told_by_the_certificate(tmp_path: Path) -> None:
     assert any(loss["column"] == "q_wxyz" for loss in report["lost"])
 
 
+def test_what_was_left_out_is_not_taken_for_what_came_back(tmp_path: Path) -> None:
+    # KITTI has no word for cones; rows of its object benchmark have no identity to tell boxes by.
+    labels = random_labels(0, 60, lean=False)
+    report = export_labels(labels, writable_format("kitti-object"), tmp_path, "made").report
+    for camera in ("front", "rear"):
+        found, flat = report["certificate"][camera], labels.boxes2d[camera]
+        said = flat.ignore | (flat.class_labels() != "traffic_cone")
+        assert 0 < said.sum() < len(flat)
+        assert found["came_back"] == said.sum()
+        assert found["max_edge_error_px"] < 1e-3
+
+
 def test_results_of_a_detector_are_read(tmp_path: Path) -> None:
     (tmp_path / "000002.txt").write_text(
         "Car -1 -1 -10 10.5 20 110.25 90 1.5 1.6 3.9 2 1.65 20 0.1 0.87\n"

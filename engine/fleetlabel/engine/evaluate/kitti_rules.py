@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fleetlabel.engine.evaluate.report import Scores
+from fleetlabel.engine.evaluate.truth import labelled_frames
 from fleetlabel.engine.exchange.kitti_rows import KittiRows, kitti_rows
 from fleetlabel.engine.exchange.labels import StoredLabels
 from fleetlabel.engine.ingest.kitti_labels import DONT_CARE
@@ -74,9 +75,13 @@ def score_store(store: SequenceStore, version: str, ground_truth: str) -> Mappin
             f"{ground_truth} of {store.root} has no 2D boxes, which KITTI's rules need; evaluate with --rules visible"
         )
     sections: dict[str, tuple[Scores, ...]] = {}
+    labelled = labelled_frames(store, ground_truth)
     for camera in cameras:
         truth = kitti_rows(StoredLabels(store, ground_truth), camera)
         prediction = kitti_rows(StoredLabels(store, version), camera)
+        prediction = prediction.take(
+            labelled[prediction.frame]
+        )  # of other frames nobody knows what is in them
         named = f" {camera}" if len(cameras) > 1 else ""
         sections[f"2D{named}"] = _rows({cls: score_2d(truth, prediction, cls) for cls in CLASSES})
         sections[f"3D{named}"] = _rows({cls: score_3d(truth, prediction, cls) for cls in CLASSES})

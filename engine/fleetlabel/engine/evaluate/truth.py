@@ -127,13 +127,13 @@ def load_truth(store: SequenceStore, version: str, min_points: int = MIN_POINTS)
         n_points=n_points,
         height_px=height,
         views=views,
-        labelled=_labelled(store, version),
+        labelled=labelled_frames(store, version),
         projected=projected,
         min_points=min_points,
     )
 
 
-def _labelled(store: SequenceStore, version: str) -> Bool:
+def labelled_frames(store: SequenceStore, version: str) -> Bool:
     """(F,) the frames that a version speaks of: all, if it does not say which."""
     frames = store.labels(version).provenance.get("labelled_frames")
     return (

@@ -23,6 +23,8 @@ from fleetlabel.model.motion import moved_to
 
 B = TypeVar("B", Boxes2D, Boxes3D)
 
+# Least part of the smaller of two boxes in pictures that the other one covers if they may be one, cut at an edge.
+_SHARED = 0.7
 # Compared apart, by their corners and edges.
 _GEOMETRY = {"center_m", "size_lwh_m", "q_wxyz", "xyxy_px", "frame"}
 
@@ -114,7 +116,7 @@ def match(mine: Boxes, theirs: Boxes, by_identity: bool) -> I64:
     """Row (N,) of ``theirs`` that each of ``mine`` is, -1 where there is none.
 
     Boxes of one frame and identity are one another; among several of these, and among boxes without identity, those
-    that are nearest.
+    that are nearest, if they may be one.
     """
     n = len(mine)
     partner = np.full(n, -1, dtype=np.int64)
@@ -137,7 +139,27 @@ def match(mine: Boxes, theirs: Boxes, by_identity: bool) -> I64:
         which = a[rows[0]]
         others = order[begin[which] : begin[which + 1]]
         partner[rows] = _nearest(place_a[rows], place_b[others], others)
+    rest = rest[partner[rest] >= 0]
+    partner[rest[~_may_be_one(mine.take(rest), theirs.take(partner[rest]))]] = -1
     return partner
+
+
+def _may_be_one(a: Boxes, b: Boxes) -> Bool:
+    """Rows (N,) in which two boxes may be the same one, whatever a format changed."""
+    if isinstance(a, Boxes2D) and isinstance(b, Boxes2D):
+        low, high = (
+            np.maximum(a.xyxy_px[:, :2], b.xyxy_px[:, :2]),
+            np.minimum(a.xyxy_px[:, 2:], b.xyxy_px[:, 2:]),
+        )
+        shared = np.clip(high - low, 0, None).prod(axis=1)
+        smaller = np.minimum(
+            (a.xyxy_px[:, 2:] - a.xyxy_px[:, :2]).prod(axis=1),
+            (b.xyxy_px[:, 2:] - b.xyxy_px[:, :2]).prod(axis=1),
+        )
+        return np.asarray(shared >= _SHARED * smaller)
+    assert isinstance(a, Boxes3D) and isinstance(b, Boxes3D)
+    reach_m = (np.linalg.norm(a.size_lwh_m, axis=1) + np.linalg.norm(b.size_lwh_m, axis=1)) / 2
+    return np.asarray(np.linalg.norm(a.center_m - b.center_m, axis=1) <= reach_m)
 
 
 def _nearest(mine: F64, theirs: F64, rows: I64) -> I64:
