@@ -196,6 +196,13 @@ def test_what_changed_is_named(fleet: Path) -> None:
         create(fleet, "two", Asked())
 
 
+def test_neighbours_that_came_are_named(fleet: Path) -> None:
+    create(fleet, "one", Asked(query=Query(name="d")))
+    make_store(fleet, "new", 5030.0, seed=30, start_s=-9000)
+    with pytest.raises(StoreExistsError, match="d is joined with new, was with d"):
+        create(fleet, "one", Asked(query=Query(name="d")))
+
+
 def test_a_manifest_that_was_changed_is_refused(fleet: Path) -> None:
     path = create(fleet, "one", Asked()).path
     text = path.read_text()

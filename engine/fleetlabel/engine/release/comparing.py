@@ -125,6 +125,8 @@ def differences(was: Manifest, now: Manifest) -> list[str]:
             told.append(f"{name} has other sensor data")
         if one.split != two.split:
             told.append(f"{name} is in {two.split}, was in {one.split}")
+        if one.group != two.group:
+            told.append(f"{name} is joined with {two.group}, was with {one.group}")
     return [*told, *_settings(was, now)]
 
 
