@@ -12,7 +12,7 @@ import pytest
 from fleetlabel.engine.catalog import Catalog, State
 from fleetlabel.engine.pipeline.tasks import Finished, Task, TaskResult
 from fleetlabel.engine.serving import Operations, Report
-from fleetlabel.engine.serving.operations import FRUITLESS_STARTS
+from fleetlabel.engine.serving.running import FRUITLESS_STARTS
 from fleetlabel.model.errors import (
     CatalogError,
     InterruptedRunError,

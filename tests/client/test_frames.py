@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,9 +17,9 @@ from fleetlabel.client import Engine, RemoteFrames, RequestError
 from fleetlabel.engine.ingest.testing import Scene, write_pandaset
 from fleetlabel.engine.ingest.testing import ingest as ingest_drive
 from fleetlabel.model.errors import StoreNotFoundError
-from fleetlabel.store import SampleStatus, SequenceStore
+from fleetlabel.store import SampleStatus, SequenceStore, readers
 from fleetlabel.v1 import frame_service_pb2
-from fleetlabel.wire.samples import Picture, picture_bytes, picture_message, picture_of
+from fleetlabel.wire.samples import Picture, picture_message, picture_of, picture_pieces
 from rpc.servers import Served, serving
 
 _FRAMES = 12
@@ -131,7 +132,7 @@ def test_a_message_that_is_made_and_read_by_hand_is_the_same_message(
     camera: str, frame: int, timestamp_ns: int, data: bytes
 ) -> None:
     picture = Picture(camera, frame, timestamp_ns, SampleStatus.OK, data)
-    by_hand = picture_bytes(camera, frame, timestamp_ns, SampleStatus.OK, memoryview(data))
+    by_hand = b"".join(picture_pieces(camera, frame, timestamp_ns, SampleStatus.OK, memoryview(data)))
     message = frame_service_pb2.StreamPicturesResponse.FromString(by_hand)
     assert message == picture_message(picture)
     assert picture_of(by_hand) == picture_of(message.SerializeToString()) == picture
@@ -145,6 +146,34 @@ def test_bytes_that_are_no_message_are_refused(data: bytes) -> None:
         assert isinstance(picture_of(data), Picture)
 
 
+def test_pictures_are_the_same_in_memory_and_from_a_disk(
+    town_served: Served, town: SequenceStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads: list[str] = []
+    resident, at_all = readers.resident_rows, readers.read_rows
+
+    def now(*arguments: Any) -> Any:
+        reads.append("now")
+        return resident(*arguments)
+
+    def later(*arguments: Any) -> Any:
+        reads.append("later")
+        return at_all(*arguments)
+
+    monkeypatch.setattr(readers, "read_rows", later)
+    with Engine(town_served.target, token=town_served.token("eve", "viewer")) as engine:
+        frames = engine.sequence("town").frames
+        expected = [town.camera(p.camera).jpeg(p.frame) for p in frames.pictures()]
+        for look in (
+            now,
+            lambda *_: reads.append("asked"),
+        ):  # the second says that a disk has to be waited for
+            monkeypatch.setattr(readers, "resident_rows", look)
+            reads.clear()
+            assert [p.data for p in frames.pictures()] == expected
+            assert "later" in reads and len(set(reads)) == 2
+
+
 def test_files_of_pictures_that_are_short_are_damage(town: SequenceStore, tmp_path: Path) -> None:
     import shutil
 
@@ -155,3 +184,9 @@ def test_files_of_pictures_that_are_short_are_damage(town: SequenceStore, tmp_pa
     chunk.write_bytes(chunk.read_bytes()[:10])
     with pytest.raises(CorruptStoreError):
         SequenceStore.open(tmp_path / "town.zarr").camera("front_camera").jpegs(0, _FRAMES)
+    camera = town.camera("front_camera")
+    assert camera.resident_jpegs(0, 1) is None  # nothing of the part was read yet
+    camera.jpegs(0, 1)
+    found = camera.resident_jpegs(0, _FRAMES)
+    joined = found and [(time, status, b"".join(file)) for time, status, file in found]
+    assert joined in (None, camera.jpegs(0, _FRAMES))

@@ -6,6 +6,7 @@ from bisect import bisect_right
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from fleetlabel.model.errors import StoreNotFoundError
 from fleetlabel.model.sensors import Sensor
 from fleetlabel.model.sweep import Sweep
 from fleetlabel.store.arrays import read_rows
+from fleetlabel.store.resident import resident_rows
 from fleetlabel.store.table import Quarantined, SampleStatus, Table
 
 _OPEN_PARTS = 8
@@ -79,6 +81,10 @@ class SensorReader:
         part = self._part(frame)
         return int(part.timestamp_ns[frame - part.start])
 
+    def part_folders(self) -> list[Path]:
+        """Folders of its parts: others than these are another reader's to read."""
+        return [self._table.part_folder(*part) for part in self._ranges]
+
     def _flat(self, frame: int, column: str) -> AnyArray:
         part = self._part(frame)
         low, high = part.offsets[frame - part.start : frame - part.start + 2]
@@ -122,14 +128,36 @@ class CameraReader(SensorReader):
         found: list[tuple[int, SampleStatus, memoryview]] = []
         while start < stop:
             part = self._part(start)
-            first, last = start - part.start, min(stop - part.start, len(part.status))
-            ends = part.offsets[first : last + 1].tolist()
+            last = min(stop, part.start + len(part.status))
+            ends = _ends(part, start, last)
             data = read_rows(part.flat["jpeg"], ends[0], ends[-1]).data
-            times, status = part.timestamp_ns[first:last].tolist(), part.status[first:last].tolist()
-            for row, (low, high) in enumerate(pairwise(ends)):
-                found.append((times[row], SampleStatus(status[row]), data[low - ends[0] : high - ends[0]]))
-            start = part.start + last
+            files = [data[low - ends[0] : high - ends[0]] for low, high in pairwise(ends)]
+            found += zip(*_states(part, start, last), files, strict=True)
+            start = last
         return found
+
+    def resident_jpegs(
+        self, start: int, stop: int
+    ) -> list[tuple[int, SampleStatus, tuple[memoryview, ...]]] | None:
+        """As :meth:`jpegs`, each file in pieces, if no disk has to be waited for and one part has them that was read
+        before; else None. The pieces are not to be kept: see :func:`~fleetlabel.store.resident.resident_rows`.
+        """
+        part = self._open.get(bisect_right(self._starts, start) - 1)
+        if part is None or stop > part.start + len(part.status):
+            return None
+        files = resident_rows(part.flat["jpeg"], _ends(part, start, stop))
+        return None if files is None else list(zip(*_states(part, start, stop), files, strict=True))
+
+
+def _ends(part: _OpenPart, start: int, stop: int) -> list[int]:
+    """Where the pictures of the frames ``start:stop`` of a part end, the one before them first."""
+    ends: list[int] = part.offsets[start - part.start : stop - part.start + 1].tolist()
+    return ends
+
+
+def _states(part: _OpenPart, start: int, stop: int) -> tuple[list[int], list[SampleStatus]]:
+    rows = slice(start - part.start, stop - part.start)
+    return part.timestamp_ns[rows].tolist(), list(map(SampleStatus, part.status[rows].tolist()))
 
 
 class LidarReader(SensorReader):

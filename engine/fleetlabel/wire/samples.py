@@ -68,19 +68,20 @@ def picture_message(picture: Picture) -> pb.StreamPicturesResponse:
     )
 
 
-def picture_bytes(
-    camera: str, frame: int, timestamp_ns: int, status: SampleStatus, data: memoryview
-) -> bytes:
-    """What :func:`picture_message` of a picture serializes to, made with a single copy of the file."""
+def picture_pieces(
+    camera: str, frame: int, timestamp_ns: int, status: SampleStatus, *file: memoryview
+) -> tuple[bytes | memoryview, ...]:
+    """What :func:`picture_message` of a picture serializes to, in pieces: joining them copies the file once.
+
+    Args:
+        file: in pieces.
+    """
     head = pb.StreamPicturesResponse(
         camera=camera, frame=frame, timestamp_ns=timestamp_ns, status=status_number(status)
-    )
+    ).SerializeToString()
+    size = sum(map(len, file))
     # A field is its tag, its length and its bytes, and a message one field after the other.
-    return (
-        b"".join((head.SerializeToString(), _PICTURE_TAG, _varint(len(data)), data))
-        if data
-        else head.SerializeToString()
-    )
+    return (head + _PICTURE_TAG + _varint(size), *file) if size else (head,)
 
 
 def _varint(number: int) -> bytes:
@@ -104,7 +105,8 @@ def picture_of(serialized: bytes) -> Picture:
         length, begin = _length(serialized, at + 1)
         if begin + length == len(serialized):
             with suppress(DecodeError):
-                return _picture(pb.StreamPicturesResponse.FromString(serialized[:at]), serialized[begin:])
+                head = pb.StreamPicturesResponse.FromString(serialized[:at])
+                return _picture(head, serialized[begin:])
         at = serialized.find(_PICTURE_TAG, at + 1)
     try:
         message = pb.StreamPicturesResponse.FromString(serialized)

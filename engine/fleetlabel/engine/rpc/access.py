@@ -249,18 +249,22 @@ class Access(grpc.aio.ServerInterceptor):
         while (message := await self._read(call, context, parse)) is not None:
             yield message
 
-    async def _send(self, call: Call, context: Context, answers: AsyncGenerator[Message]) -> None:
+    async def _send(self, call: Call, context: Context, answers: AsyncGenerator[Any]) -> None:
+        """Sends what a method yields: messages, or lists of them."""
         watch = StallWatch(_STALL_S)
         try:
             while True:
                 try:
-                    message = await self._unless_stopped(call.rule, anext(answers))
+                    answer = await self._unless_stopped(call.rule, anext(answers))
                 except StopAsyncIteration:
                     return
-                watch.waits()
-                await context.write(message)
-                watch.goes_on()
-                call.sent += 1
+                waiting = answer[::-1] if isinstance(answer, list) else [answer]
+                del answer
+                while waiting:  # what is sent is let go of
+                    watch.waits()
+                    await context.write(waiting.pop())
+                    watch.goes_on()
+                    call.sent += 1
         except asyncio.CancelledError as error:
             task = asyncio.current_task()
             if not watch.expired or task is None or task.uncancel():

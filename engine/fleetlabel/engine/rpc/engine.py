@@ -18,10 +18,11 @@ from fleetlabel.engine.fleet.indexing import Entry, entry_of, fingerprint
 from fleetlabel.engine.rpc.settings import ServeSettings
 from fleetlabel.engine.serving import DataRoots, Exports, Operations, Uploads, pipeline_work
 from fleetlabel.model.errors import StoreNotFoundError
-from fleetlabel.store import SequenceStore
+from fleetlabel.store import CameraReader, SequenceStore, resident
 from fleetlabel.store.groups import DOCUMENT
 from fleetlabel.store.object_path import ObjectPath
 
+K = TypeVar("K")
 S = TypeVar("S")
 T = TypeVar("T")
 
@@ -69,6 +70,7 @@ class ServedEngine:
         self._quick_threads = ThreadPoolExecutor(2, "fleetlabel-access")
         self._stores: OrderedDict[Path, tuple[tuple[int, int, int], SequenceStore]] = OrderedDict()
         self._entries: OrderedDict[Path, tuple[str, Entry]] = OrderedDict()
+        self._cameras: OrderedDict[tuple[Path, str], tuple[object, CameraReader]] = OrderedDict()
         self._lock = threading.Lock()
 
     def __enter__(self) -> ServedEngine:
@@ -117,6 +119,14 @@ class ServedEngine:
         state = (document.st_ino, document.st_mtime_ns, document.st_size)
         return self._kept(self._stores, path, state, lambda: SequenceStore.open(path))
 
+    def camera(self, store: SequenceStore, name: str) -> CameraReader:
+        """A reader of a camera's pictures, with what others have opened of it; blocks."""
+        reader = store.camera(name)
+        if isinstance(store.root, ObjectPath):
+            return reader
+        state = tuple(folder.stat().st_ino for folder in reader.part_folders())
+        return self._kept(self._cameras, (store.root, name), state, lambda: reader)
+
     def entry(self, path: Path) -> Entry:
         """What the list of sequences says of a store as it is now; blocks."""
         return self._kept(self._entries, path, fingerprint(path), lambda: entry_of(path))
@@ -142,7 +152,11 @@ class ServedEngine:
         return self.roots.in_clients_words(text.replace(f"{self.settings.scratch}/", ""))
 
     def tidy(self) -> None:
-        """Deletes uploads that have been ingested, or never will be, and exports that were kept long enough."""
+        """Deletes uploads that have been ingested, or never will be, and exports that were kept long enough.
+
+        Files of pictures that were deleted are let go of, too.
+        """
+        resident.let_go()
         wanted, token = set(), ""
         while True:
             page = self.operations.list(
@@ -155,16 +169,16 @@ class ServedEngine:
         self.uploads.forget_all_but(wanted)
         self.exports.forget_old()
 
-    def _kept(self, kept: OrderedDict[Path, tuple[S, T]], path: Path, state: S, make: Callable[[], T]) -> T:
-        """What was made of a path in its state, once; what was not asked for in a long time is made anew."""
+    def _kept(self, kept: OrderedDict[K, tuple[S, T]], key: K, state: S, make: Callable[[], T]) -> T:
+        """What was made of something in its state, once; what was not asked for in a long time is made anew."""
         with self._lock:
-            known = kept.get(path)
+            known = kept.get(key)
             if known is not None and known[0] == state:
-                kept.move_to_end(path)
+                kept.move_to_end(key)
                 return known[1]
         made = make()
         with self._lock:
-            kept[path] = (state, made)
+            kept[key] = (state, made)
             while len(kept) > _KEPT:
                 kept.popitem(last=False)
         return made

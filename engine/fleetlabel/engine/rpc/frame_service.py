@@ -23,14 +23,17 @@ from fleetlabel.v1 import frame_service_pb2 as pb
 from fleetlabel.v1 import frame_service_pb2_grpc as services
 from fleetlabel.wire.columns import column_bytes
 from fleetlabel.wire.frames import range_of
-from fleetlabel.wire.samples import LidarSample, picture_bytes, sweep_message
+from fleetlabel.wire.samples import LidarSample, picture_pieces, sweep_message
 from fleetlabel.wire.sensors import Samples, samples_message, sensor_message, trajectory_message
 
 M = TypeVar("M")
 T = TypeVar("T")
 
+Pieces = tuple[bytes | memoryview, ...]
+
 _FIRST_FRAMES, _MOST_FRAMES = 4, 256
-_BYTES_AT_ONCE = 4 << 20
+_BYTES_AT_ONCE = 4 << 20  # read by a thread
+_BYTES_AT_A_TIME = 1 << 20  # read on the event loop, out of memory: a fraction of a millisecond
 _SWEEP = ("timestamp_ns", "status", "points", "point_time_offset_ns")
 
 
@@ -40,32 +43,53 @@ class FrameService(services.FrameServiceServicer):
     def __init__(self, engine: ServedEngine) -> None:
         self._engine = engine
 
-    async def StreamPictures(self, request: pb.StreamPicturesRequest, _: Context) -> AsyncGenerator[bytes]:
-        """Pictures, frame by frame, as serialized messages: their bytes are copied once."""
+    async def StreamPictures(
+        self, request: pb.StreamPicturesRequest, _: Context
+    ) -> AsyncGenerator[list[Pieces]]:
+        """Pictures, frame by frame, as pieces of serialized messages: joining them is the only copy of their files."""
         store = await self._store(request.sequence_id)
         cameras = _sensors(store, SensorKind.CAMERA, request.cameras)
         frames = range_of(request.frames, store.info.n_frames)
-        readers = await self._engine.in_thread(lambda: [store.camera(camera.name) for camera in cameras])
+        readers = await self._engine.in_thread(
+            lambda: [self._engine.camera(store, camera.name) for camera in cameras]
+        )
+        if not cameras:
+            return
 
-        def read(start: int, stop: int) -> tuple[list[bytes], int]:
+        def read(start: int, stop: int) -> tuple[list[Pieces], int]:
             columns = [reader.jpegs(start, stop) for reader in readers]
-            messages = [
-                picture_bytes(camera.name, start + row, *column[row])
+            size = sum(len(file) for column in columns for _, _, file in column)
+            return [
+                picture_pieces(camera.name, start + row, *column[row])
                 for row in range(stop - start)
                 for camera, column in zip(cameras, columns, strict=True)
-            ]
-            return messages, sum(map(len, messages))
+            ], size
 
-        async for message in self._ahead(read, frames, bool(cameras)):
-            yield message
+        def resident(start: int, stop: int) -> list[Pieces] | None:
+            columns = []
+            for reader in readers:
+                column = reader.resident_jpegs(start, stop)
+                if column is None:
+                    return None
+                columns.append(column)
+            return [  # joined at once, while they are there
+                (b"".join(picture_pieces(camera.name, start + row, time, status, *file)),)
+                for row in range(stop - start)
+                for camera, (time, status, file) in zip(cameras, (c[row] for c in columns), strict=True)
+            ]
+
+        async for batch in self._batches(frames, read, resident):
+            yield batch
 
     async def StreamSweeps(
         self, request: pb.StreamSweepsRequest, _: Context
-    ) -> AsyncGenerator[pb.StreamSweepsResponse]:
+    ) -> AsyncGenerator[list[pb.StreamSweepsResponse]]:
         """Sweeps, frame by frame."""
         store = await self._store(request.sequence_id)
         lidars = _sensors(store, SensorKind.LIDAR, request.lidars)
         frames = range_of(request.frames, store.info.n_frames)
+        if not lidars:
+            return
 
         def read(start: int, stop: int) -> tuple[list[pb.StreamSweepsResponse], int]:
             parts = [store.table(f"sensors/{lidar.name}").read(start, stop, _SWEEP) for lidar in lidars]
@@ -76,8 +100,8 @@ class FrameService(services.FrameServiceServicer):
             messages = [sweep_message(column[row]) for row in range(stop - start) for column in columns]
             return messages, sum(part.flat["points"].nbytes for part in parts)
 
-        async for message in self._ahead(read, frames, bool(lidars)):
-            yield message
+        async for batch in self._batches(frames, read, lambda *_: None):
+            yield batch
 
     async def GetTimeline(self, request: pb.GetTimelineRequest, _: Context) -> pb.GetTimelineResponse:
         """Times and places."""
@@ -100,25 +124,44 @@ class FrameService(services.FrameServiceServicer):
         needed("sequence_id", sequence_id)
         return await self._engine.in_thread(lambda: self._engine.store(sequence_id))
 
-    async def _ahead(
-        self, read: Callable[[int, int], tuple[list[M], int]], frames: range, anything: bool
-    ) -> AsyncGenerator[M]:
-        """Messages of a range of frames, some MiB at a time, the next of which are read while these are sent."""
-        if not anything or not frames:
-            return
-        start, step = frames.start, _FIRST_FRAMES
-        stop = min(start + step, frames.stop)
-        coming: asyncio.Future[Any] | None = self._reading(read, start, stop)
+    async def _batches(
+        self,
+        frames: range,
+        read: Callable[[int, int], tuple[list[M], int]],
+        resident: Callable[[int, int], list[M] | None],
+    ) -> AsyncGenerator[list[M]]:
+        """Messages of a range of frames, in batches.
+
+        What is in memory is read right here, when the batch before is sent: a thread would cost more than the reading,
+        since it and this one would pass the interpreter to and fro. What a disk has to be waited for is read by
+        threads, some MiB at a time, while the batch before is sent.
+
+        Args:
+            read: messages of the frames ``start:stop``, and their size in bytes; blocks.
+            resident: the same messages, None if that would block.
+        """
+        first, last, step, per_frame = frames.start, frames.start, _FIRST_FRAMES, float(_BYTES_AT_ONCE)
+        coming: asyncio.Future[tuple[list[M], int]] | None = None
         try:
-            while coming is not None:
-                messages, size = await coming
-                per_frame = max(size / (stop - start), _BYTES_AT_ONCE / _MOST_FRAMES)
-                start, step = stop, max(1, min(2 * (stop - start), int(_BYTES_AT_ONCE / per_frame)))
-                stop = min(start + step, frames.stop)
-                coming = self._reading(read, start, stop) if start < frames.stop else None
-                messages.reverse()
-                while messages:  # sent ones are let go of
-                    yield messages.pop()
+            while first < frames.stop:
+                if coming is None and per_frame < _BYTES_AT_ONCE:
+                    last = min(first + max(1, int(_BYTES_AT_A_TIME / per_frame)), frames.stop)
+                    found = resident(first, last)
+                    if found is not None:
+                        first = last
+                        yield found
+                        continue
+                if coming is None:
+                    last = min(first + step, frames.stop)
+                    coming = self._reading(read, first, last)
+                batch, size = await coming
+                per_frame = max(size / (last - first), _BYTES_AT_ONCE / _MOST_FRAMES)
+                step = max(1, min(2 * (last - first), int(_BYTES_AT_ONCE / per_frame)))
+                first, coming = last, None
+                if first < frames.stop and resident(first, first + 1) is None:
+                    last = min(first + step, frames.stop)
+                    coming = self._reading(read, first, last)
+                yield batch
         finally:
             if coming is not None:
                 coming.cancel()
@@ -220,7 +263,7 @@ def add_frame_service(server: grpc.aio.Server, engine: ServedEngine) -> str:
     pictures = grpc.unary_stream_rpc_method_handler(
         service.StreamPictures,
         pb.StreamPicturesRequest.FromString,
-        bytes,  # they are serialized already
+        b"".join,
     )
     handlers = generated.handlers | {"StreamPictures": pictures}
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(name, handlers),))
