@@ -42,7 +42,9 @@ def read_points(path: Path, columns: Sequence[str] | Mapping[str, str], timestam
         raise SourceError(
             f"{path} has no column {', '.join(lacking)}; it has {', '.join(table) or 'none'}; name them under columns"
         )
-    xyz = np.stack([table[axis].astype(np.float64) for axis in "xyz"], axis=1)
+    xyz = np.empty((len(table["x"]), 3), dtype=np.float64)
+    for column, axis in enumerate("xyz"):
+        xyz[:, column] = table[axis]
     intensity = table["intensity"] if "intensity" in table else np.zeros(len(xyz))
     with np.errstate(invalid="ignore"):
         offset = _offsets(table, timestamp_ns, len(xyz))
