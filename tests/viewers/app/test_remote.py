@@ -159,7 +159,7 @@ def test_what_the_engine_had_already_is_not_sent_again(stand: Stand, place: Town
     record = editor.source.labels.history.records[0]
     place.close(editor)
     outbox = Outbox.open(
-        tmp_path / "ann" / "outbox"
+        tmp_path / "ann" / "outbox" / "ann"
     )  # as an app leaves it that died before it heard of the answer
     outbox.keep(Pending(record, 0))
     outbox.close()

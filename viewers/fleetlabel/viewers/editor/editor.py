@@ -137,7 +137,7 @@ class Editor(Workbench):
         self._standing = now
         self.dirty.add(Panel.HEADER)
         if now.away and not before.away:
-            self.say(f"{now.away}; go on: what you do is kept here", Tone.PROBLEM)
+            self.say(f"Go on, what you do is kept here: {now.away}", Tone.PROBLEM)
         elif not now.away and now.losses > self._losses:
             self._losses = now.losses
             self.cache.forget_problems()

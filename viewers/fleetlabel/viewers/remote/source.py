@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from urllib.parse import quote
 
 from fleetlabel.client import Engine, ObjectView, RemoteSequence
 from fleetlabel.labels import Commit, Edit, Item, Record, Step
@@ -23,7 +23,7 @@ from fleetlabel.viewers.remote.replica import PROVISIONAL_ID, Replica
 
 _FETCHERS = 8
 _PATIENCE_S, _ANSWER_S, _SOON_S = 2.0, 60.0, 5.0
-_SEND_FIRST_S = 2.0  # that the queue waits for edits which change what is next
+_SEND_FIRST_S = 2.0  # that the queue, and whoever closes the window, wait for what is being sent
 
 Connect = Callable[[float, float], Engine]
 
@@ -45,7 +45,8 @@ class RemoteSource(LabelsSource):
         sequence = self._linked.sequence(sequence_id)
         mirror, records, base = _fetched(self._patient.sequence(sequence_id), folder)
         author = next(sequence.labels.watch(timeout_s=_ANSWER_S)).caller
-        self._outbox = Outbox.open(folder / "outbox")
+        # Each person's apart: edits are saved under the name of whoever sends them.
+        self._outbox = Outbox.open(folder / "outbox" / file_name(author))
         self._replica = Replica(mirror.store, base, records, self._outbox, author)
         self._tick_off(records)
         _fetch_solved(sequence, self._replica)
@@ -167,7 +168,9 @@ class RemoteSource(LabelsSource):
         return tuple(sorted((self._link.watchers | self.recent_authors()) - {self.author}))
 
     def close(self) -> None:
-        """Ends all threads; what was not sent stays in the outbox."""
+        """Ends all threads; what cannot be sent any more stays in the outbox."""
+        if not self.standing.away:
+            self._link.flush(_SEND_FIRST_S)
         self._link.close()
         self._outbox.close()
         for engine in (self._patient, self._prompt, self._linked):
@@ -183,7 +186,7 @@ def _fetched(sequence: RemoteSequence, folder: Path) -> tuple[Mirror, list[Recor
         for name in {*(record.base for record in records), base}:
             mirror.fetch_labels(name)
     except FleetLabelError as error:
-        waiting = waiting_in([folder / "outbox"])
+        waiting = waiting_in((folder / "outbox").glob("*"))
         if not waiting or isinstance(error, StoreNotFoundError):
             raise
         kept = f"{waiting} edits of yours wait" if waiting > 1 else "an edit of yours waits"
@@ -217,5 +220,11 @@ def _fetch_solved(sequence: RemoteSequence, replica: Replica) -> None:
 def state_folder(address: str, sequence_id: str) -> Path:
     """Where an engine's sequence is kept on this machine: below ``$XDG_STATE_HOME``, by default ``~/.local/state``."""
     state = os.environ.get("XDG_STATE_HOME") or "~/.local/state"
-    engine, name = (re.sub(r"[^A-Za-z0-9._-]", "_", text) for text in (address, sequence_id))
-    return Path(state).expanduser() / "fleetlabel" / "engines" / engine / name
+    folder = Path(state).expanduser() / "fleetlabel" / "engines"
+    return folder / file_name(address) / file_name(sequence_id)
+
+
+def file_name(text: str) -> str:
+    """A name of anything as one of a file: the same for the same, another for another."""
+    quoted = quote(text, safe=" ")
+    return quoted if quoted.strip(".") else quoted.replace(".", "%2E")

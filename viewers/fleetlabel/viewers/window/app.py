@@ -251,8 +251,10 @@ class AppWindow:
         return False
 
     def _leave(self) -> None:
-        self._leaving = True
-        self.window.close()
+        """Closes the window once all windows have had their tick: Open3D ticks them in a loop that this would break."""
+        if not self._leaving:
+            self._leaving = True
+            self._app.post_to_main_thread(self.window, self.window.close)
 
     # --- text ---------------------------------------------------------------------------------------------------------
 
