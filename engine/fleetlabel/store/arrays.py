@@ -10,7 +10,6 @@ import asyncio
 import json
 import math
 import os
-import struct
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
@@ -20,7 +19,6 @@ from typing import Any
 
 import numpy as np
 import zarr
-from numcodecs import blosc
 from zarr.api import asynchronous
 from zarr.codecs import BloscCodec, BytesCodec, ZstdCodec
 from zarr.core.codec_pipeline import BatchedCodecPipeline
@@ -165,15 +163,12 @@ def _read_bytes(handle: int, rows: AnyArray, first: int) -> bool:
 def _unpack(handle: int, rows: AnyArray, first: int, size: int) -> bool:
     """Fills ``rows`` with those from ``first`` on of a chunk of ``size``; False if the file is not such a chunk."""
     packed = os.pread(handle, os.fstat(handle).st_size, 0)
-    row_bytes = rows.dtype.itemsize * math.prod(rows.shape[1:])
-    # Blosc's header: four bytes, then the sizes of what is packed, of a block, and of the packed bytes.
-    if len(packed) < 16 or struct.unpack_from("<4xI4xI", packed) != (size * row_bytes, len(packed)):
+    chunk = rows if len(rows) == size else np.empty((size, *rows.shape[1:]), dtype=rows.dtype)
+    try:
+        local_arrays.unpack_blosc(packed, chunk)
+    except ValueError:
         return False
-    if len(rows) == size:
-        blosc.decompress(packed, rows)
-    else:
-        chunk = np.empty((size, *rows.shape[1:]), dtype=rows.dtype)
-        blosc.decompress(packed, chunk)
+    if chunk is not rows:
         rows[:] = chunk[first : first + len(rows)]
     return True
 

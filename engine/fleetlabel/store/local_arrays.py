@@ -49,11 +49,12 @@ def write_array(folder: Path, column: AnyArray, document: Mapping[str, Any]) -> 
     little = np.ascontiguousarray(column, dtype=column.dtype.newbyteorder("<"))
     for number in range(-(-len(little) // rows)):
         values = little[number * rows : (number + 1) * rows]
+        if not values.reshape(-1).view(np.uint8).any():
+            continue  # a chunk that is not there is all zeros
         if len(values) < rows:  # the last chunk is as large as the others
             values = np.concatenate([values, np.zeros((rows - len(values), *chunk[1:]), little.dtype)])
         file = folder.joinpath("c", str(number), *last)
-        if last or not number:
-            file.parent.mkdir(parents=True)
+        file.parent.mkdir(parents=True, exist_ok=not last)
         file.write_bytes(_packed(values, packing))
 
 
@@ -73,8 +74,12 @@ def read_array(folder: Path, rows: slice | None = None) -> AnyArray | None:
         last = ["0"] * (len(shape) - 1)
         for number in range(start // size, -(-stop // size)):
             low, high = max(start, number * size), min(stop, (number + 1) * size)
-            packed = folder.joinpath("c", str(number), *last).read_bytes()
             wanted = out[low - start : high - start]
+            try:
+                packed = folder.joinpath("c", str(number), *last).read_bytes()
+            except FileNotFoundError:
+                wanted[:] = 0
+                continue
             if high - low == size:
                 _unpack(packed, wanted, packing)
             else:
@@ -99,6 +104,7 @@ def _packing(document: Mapping[str, Any]) -> Sequence[Mapping[str, Any]] | None:
         and grid["name"] == "regular"
         and [max(n, 1) for n in document["shape"][1:]] == grid["configuration"]["chunk_shape"][1:]
         and keys == {"name": "default", "configuration": {"separator": "/"}}
+        and not document["fill_value"]
         and len(packing) <= 1
         and all(codec["name"] in ("zstd", "blosc") for codec in packing)
     )
@@ -133,7 +139,16 @@ def _unpack(packed: bytes, values: AnyArray, packing: Sequence[Mapping[str, Any]
     elif packing[0]["name"] == "zstd":
         flat[:] = np.frombuffer(Zstd().decode(packed), np.uint8)
     else:
-        # Blosc's header: four bytes, then the sizes of what is packed, of a block, and of the packed bytes.
-        if len(packed) < 16 or struct.unpack_from("<4xI4xI", packed) != (flat.nbytes, len(packed)):
-            raise ValueError("a chunk of another size")
-        blosc.decompress(packed, flat)
+        unpack_blosc(packed, flat)
+
+
+def unpack_blosc(packed: bytes, values: AnyArray) -> None:
+    """Fills contiguous ``values`` with what Blosc packed.
+
+    Raises:
+        ValueError, RuntimeError: the bytes are not a chunk of this size.
+    """
+    # Blosc's header: four bytes, then the sizes of what is packed, of a block, and of the packed bytes.
+    if len(packed) < 16 or struct.unpack_from("<4xI4xI", packed) != (values.nbytes, len(packed)):
+        raise ValueError("a chunk of another size")
+    blosc.decompress(packed, values)
