@@ -12,6 +12,7 @@ from client.conftest import Connect
 from client.test_labels import pose
 from fleetlabel.client import DeadlineError, RemoteLabels, RequestError
 from fleetlabel.labels import edits as e
+from fleetlabel.model.errors import UnknownTokenError
 from fleetlabel.store import SequenceStore
 from labels.scenes import open_labels
 from rpc.servers import Served
@@ -68,6 +69,19 @@ def test_watchers_are_told_of_one_another(connect: Connect) -> None:
     his[1].close()
     assert next(hers)[1:3] == ([], ("ann",))
     hers.close()
+
+
+def test_a_token_that_is_revoked_ends_its_streams(
+    connect: Connect, served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fleetlabel.engine.rpc.access._TRUSTED_S", -1.0)
+    ann, eve = connect("ann").sequence("drive").labels, connect("eve").sequence("drive").labels
+    news = eve.watch()
+    next(news)
+    served.engine.catalog.tokens.revoke("eve")
+    ann.commit([pose(1, 3)], base=ann.now())
+    with pytest.raises(UnknownTokenError):
+        next(news)
 
 
 def test_a_watch_ends_at_its_deadline(labels: RemoteLabels) -> None:

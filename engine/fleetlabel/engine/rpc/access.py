@@ -33,6 +33,7 @@ Context = grpc.aio.ServicerContext[Any, Any]
 
 _STALL_S = 120.0  # in which a client has to take an answer, or send the next piece
 _GOODBYE_S = 5.0
+_TRUSTED_S = 30.0  # since a token was looked at: streams that go on outlive none that is revoked
 _log = logging.getLogger(__name__)
 
 
@@ -46,6 +47,7 @@ class Call:
         peer: address of the client.
         principal: who asks, once that is known.
         received, sent: messages.
+        since_s, trusted_s: when it began, and when it was last seen that the token is good.
     """
 
     method: str
@@ -56,6 +58,7 @@ class Call:
     received: int = 0
     sent: int = 0
     since_s: float = field(default_factory=time.monotonic)
+    trusted_s: float = 0.0
 
 
 _CALL: ContextVar[Call] = ContextVar("call")
@@ -141,9 +144,7 @@ class Access(grpc.aio.ServerInterceptor):
         self._metrics.open_calls.labels(method).inc()
         try:
             try:
-                if rule.role is not None:
-                    call.principal = await self._authenticated(context)
-                    call.principal.require(rule.role)
+                await self._still_trusted(call, context)
                 if streams:
                     name = self._count_stream(call.principal)
                 result = await work(call)
@@ -167,6 +168,18 @@ class Access(grpc.aio.ServerInterceptor):
         async with asyncio.timeout(_GOODBYE_S):  # a client that takes nothing does not take this either
             await context.abort(refusal.code, refusal.message, refusal.trailers)
         return None
+
+    async def _still_trusted(self, call: Call, context: Context) -> None:
+        """Looks at the caller's token, if that was not done a moment ago.
+
+        Raises:
+            UnknownTokenError, AccessError: it is none, or lets nobody do this (any more).
+        """
+        now_s = time.monotonic()
+        if call.rule.role is not None and (call.principal is None or now_s - call.trusted_s > _TRUSTED_S):
+            call.principal = await self._authenticated(context)
+            call.principal.require(call.rule.role)
+            call.trusted_s = now_s
 
     async def _authenticated(self, context: Context) -> Principal:
         given = [value for key, value in context.invocation_metadata() or () if key == "authorization"]
@@ -224,6 +237,7 @@ class Access(grpc.aio.ServerInterceptor):
         if not isinstance(data, bytes):
             return None
         call.received += 1
+        await self._still_trusted(call, context)
         try:
             return parse(data)
         except DecodeError as error:
@@ -258,6 +272,7 @@ class Access(grpc.aio.ServerInterceptor):
                     answer = await self._unless_stopped(call.rule, anext(answers))
                 except StopAsyncIteration:
                     return
+                await self._still_trusted(call, context)
                 waiting = answer[::-1] if isinstance(answer, list) else [answer]
                 del answer
                 while waiting:  # what is sent is let go of
