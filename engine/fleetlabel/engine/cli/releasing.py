@@ -358,8 +358,12 @@ def _print_exported(done: ExportedRelease, release: Manifest, out: Path) -> None
         f"{done.corner_m:.1e} m, edges within {done.edge_px:.1e} px; by drive in loss_report.json",
         markup=False,
     )
-    if done.picture_bytes:
-        console.print(f"{done.picture_bytes / 1e6:,.1f} MB of pictures")
+    size = (
+        f"{done.picture_bytes / 1e6:,.1f} MB of pictures"
+        if done.picture_bytes
+        else "no pictures: --pictures writes them, too"
+    )
+    console.print(size)
     console.print(f"{out}: {done.loads}", markup=False)
 
 
@@ -370,11 +374,9 @@ def _print_diff(was: str, now: str, found: Comparison) -> None:
     lines += [f"moved from {one} to {two}: {name}" for name, (one, two) in found.moved.items()]
     lines += [f"other sensor data: {name}" for name in found.sensors]
     for name, labels in found.relabelled.items():
-        lines.append(
-            f"labels of {name}: {labels.was} -> {labels.now}" + ("" if labels.boxes else ", no box differs")
-            if labels.problem is None
-            else f"labels of {name}: {labels.was} -> {labels.now}; {labels.problem}"
-        )
+        if labels.was != labels.now or labels.problem is not None:
+            why = labels.problem or ("" if labels.boxes else "no box differs")
+            lines.append(f"labels of {name}: {labels.was} -> {labels.now}" + (f"; {why}" if why else ""))
     for line in lines:
         console.print(line, markup=False)
     total: dict[tuple[str, str], dict[str, int]] = {}
