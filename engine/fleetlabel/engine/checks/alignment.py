@@ -31,6 +31,7 @@ from fleetlabel.geometry.trajectory import Trajectory
 from fleetlabel.model.sensors import Sensor
 
 TIME = 3  # index of the time among the unknowns
+TURN, EVERYTHING = (0, 1, 2), (0, 1, 2, 3)
 _UNITS: F64 = np.array([0.01, 0.01, 0.01, 0.05])  # of the search: radians and seconds
 _BOUNDS: F64 = np.array([6.0, 6.0, 6.0, 2.0])  # of these: 3.4 degrees, 0.1 s
 _LATEST_S = 0.12  # an edge that was measured longer before or after the picture is left out
@@ -40,6 +41,7 @@ _ANGLE_STEP_RAD = 1e-4
 _CLUSTER_M = 4.0
 _LEAST_EDGES, _LEAST_CLUSTERS, _MOST_EDGES = 150, 12, 16_000
 BLIND_S = 0.015  # less sure of a time than this, the data cannot tell it
+_FLAT, _NOTHING_KNOWN = 1e-4, 1e3  # curvature by the largest one; variance in units of the search
 _HESSIAN_STEPS: F64 = np.array([1e-3, 1e-3, 1e-3, 5e-3])
 
 
@@ -77,6 +79,12 @@ class Estimate:
     score: float
     score_as_calibrated: float
     clearer: float
+
+    @property
+    def tells_time(self) -> bool:
+        """Whether the drive can tell the time."""
+        sigma_s = float(np.sqrt(self.covariance[TIME, TIME]))
+        return sigma_s <= BLIND_S  # not where it is NaN
 
     @property
     def unknowns(self) -> F64:
@@ -124,16 +132,8 @@ class Alignment:
         """(N,) each edge's moment."""
         return self._moment
 
-    def estimate(self) -> Estimate:
-        """Rotation and time that fit best, or the rotation alone where the time cannot be told."""
-        self._linearise(np.zeros(4))
-        both = self._search((0, 1, 2, TIME))
-        if float(np.sqrt(both.covariance[TIME, TIME])) <= BLIND_S:
-            return both
-        return self._search((0, 1, 2))
-
-    def only(self, free: tuple[int, ...]) -> Estimate:
-        """The best fit with the other unknowns at zero."""
+    def estimate(self, free: tuple[int, ...] = EVERYTHING) -> Estimate:
+        """The best fit, with the unknowns that are not free at zero."""
         self._linearise(np.zeros(4))
         return self._search(free)
 
@@ -142,7 +142,7 @@ class Alignment:
         if edges.sum() < _LEAST_EDGES or len(np.unique(self._cluster[edges])) < _LEAST_CLUSTERS:
             return None
         start = np.nan_to_num(around.unknowns)
-        free = (0, 1, 2) if np.isnan(around.late_s) else (0, 1, 2, TIME)
+        free = TURN if np.isnan(around.late_s) else EVERYTHING
         self._linearise(start)
         best, score = self._climb(start, free, LEVELS[-2:], edges)
         return self._described(best, free, score, edges)
@@ -224,8 +224,11 @@ class Alignment:
         scaled = 0.5 * (curvature + curvature.T)[np.ix_(chosen, chosen)] * np.outer(units, units)
         value, vector = np.linalg.eigh(scaled)
         # Where the score is flat, or no peak at all, nothing is known.
-        inverse = (vector / np.maximum(value, 1e-6 * max(float(value.max()), 1e-12))) @ vector.T
-        covariance: F64 = inverse @ (spread * np.outer(units, units)) @ inverse * np.outer(units, units)
+        flat = value < _FLAT * max(float(value.max()), 1e-12)
+        inverse = (vector[:, ~flat] / value[~flat]) @ vector[:, ~flat].T
+        covariance: F64 = inverse @ (spread * np.outer(units, units)) @ inverse
+        covariance += _NOTHING_KNOWN * (vector[:, flat] @ vector[:, flat].T)
+        covariance *= np.outer(units, units)
         return covariance
 
     # --- geometry -----------------------------------------------------------------------------------------------------

@@ -24,10 +24,12 @@ class Measured:
     Attributes:
         value: (D,) in axes that all cameras share.
         sigma: (D,) how sure it is.
+        clearer: how sure it is that the pictures fit better so, in standard deviations.
     """
 
     value: F64
     sigma: F64
+    clearer: float
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -35,11 +37,11 @@ class Blamed:
     """Whose it is.
 
     Attributes:
-        of_lidar: lidar -> (D,) what most cameras see, the other way round: what is the lidar's.
+        of_lidar: lidar -> what most cameras see, the other way round: what is the lidar's.
         of_camera: camera -> what is left of what it says.
     """
 
-    of_lidar: Mapping[str, F64]
+    of_lidar: Mapping[str, Measured]
     of_camera: Mapping[str, Measured]
 
 
@@ -53,17 +55,18 @@ def blame(measured: Mapping[tuple[str, str], Measured], least: float) -> Blamed:
     for lidar in sorted({lidar for _, lidar in measured}):
         common = _common([one for (_, other), one in measured.items() if other == lidar], least)
         if common is not None:
-            of_lidar[lidar] = -common
+            of_lidar[lidar] = common
     left: dict[str, list[Measured]] = {}
     for (camera, lidar), one in measured.items():
-        rest = one.value + of_lidar.get(lidar, np.zeros(len(one.value)))
-        left.setdefault(camera, []).append(Measured(rest, one.sigma))
+        common = of_lidar.get(lidar)
+        rest = one.value if common is None else one.value + common.value
+        left.setdefault(camera, []).append(Measured(rest, one.sigma, one.clearer))
     surest = {camera: min(every, key=lambda one: float(one.sigma.sum())) for camera, every in left.items()}
     return Blamed(of_lidar, surest)
 
 
-def _common(every: list[Measured], least: float) -> F64 | None:
-    """What most cameras say, if it is of a size, None if they do not agree."""
+def _common(every: list[Measured], least: float) -> Measured | None:
+    """What most cameras say, the other way round, if it is of a size; None if they do not agree."""
     if len(every) < _LEAST_CAMERAS:
         return None
     values = np.stack([one.value for one in every])
@@ -78,5 +81,7 @@ def _common(every: list[Measured], least: float) -> F64 | None:
     agree &= np.linalg.norm(values, axis=1) > 0.4 * least
     if agree.mean() < _MOST:
         return None
-    common: F64 = np.sum((values * weights)[agree], axis=0) / np.sum(weights[agree], axis=0)
-    return common if float(np.linalg.norm(common)) >= least else None
+    total = np.sum(weights[agree], axis=0)
+    common = -np.sum((values * weights)[agree], axis=0) / total
+    clearer = float(np.median([one.clearer for one, witness in zip(every, agree, strict=True) if witness]))
+    return Measured(common, 1.0 / np.sqrt(total), clearer) if float(np.linalg.norm(common)) >= least else None

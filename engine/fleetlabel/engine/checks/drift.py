@@ -165,7 +165,7 @@ def _cloud(sweep: Sweep, sensor: Sensor, inspection: Inspection, world_from_here
 
 
 def _fit(still: F64, moving: F64) -> F64 | None:
-    """The small motion (4, 4) that lays one cloud onto the planes of another; None if they have too little in common."""
+    """The small motion (4, 4) that lays one cloud onto the planes of another; None: too little in common."""
     if min(len(still), len(moving)) < _LEAST_MATCHES:
         return None
     tree = cKDTree(still)

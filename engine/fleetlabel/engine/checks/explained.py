@@ -19,10 +19,10 @@ from fleetlabel.geometry.arrays import F64
 if TYPE_CHECKING:
     from fleetlabel.engine.checks.inspection import Inspection, Pair
 
-CERTAIN = 4.0  # standard deviations
+_CERTAIN = 4.0  # standard deviations
 TURNED_RAD, LATE_S = np.radians(0.25), 0.03  # from here on it is worth a warning
 _BLIND_RAD = np.radians(0.2)  # less sure of a rotation than this, the data cannot tell it
-_CLEARER = 1.02  # times the score
+_CLEARER = 2.5  # standard deviations by which the pictures must fit better
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -44,17 +44,14 @@ def explained(inspection: Inspection, pair: Pair) -> Explained:
     if joint is None:
         return Explained(None, None)
     turn, late = _rotation(inspection, pair, joint), _late(joint)
-    alone_turn, alone_late = pair.rotation_only, pair.late_only
-    if late is None or alone_turn is None or alone_late is None:
+    if pair.rotation_only is None or pair.late_only is None:
         return Explained(turn, late)
-    if not stands_out(turn, TURNED_RAD) and not stands_out(late, LATE_S):
-        clearer = max(alone_turn.score, alone_late.score) > _CLEARER * joint.score_as_calibrated
-        only_turn, only_late = _rotation(inspection, pair, alone_turn), _late(alone_late)
-        if clearer and alone_turn.score >= alone_late.score and stands_out(only_turn, TURNED_RAD):
-            return Explained(only_turn, _nothing(late))
-        if clearer and alone_late.score > alone_turn.score and stands_out(only_late, LATE_S):
-            return Explained(_nothing(turn), only_late)
-    return Explained(turn, late)
+    only_turn, only_late = _rotation(inspection, pair, pair.rotation_only), _late(pair.late_only)
+    if late is not None and (stands_out(turn, TURNED_RAD) or stands_out(late, LATE_S)):
+        return Explained(turn, late)
+    if pair.late_only.score > pair.rotation_only.score:
+        return Explained(_nothing(only_turn), only_late)
+    return Explained(only_turn, _nothing(only_late))
 
 
 def stands_out(measured: Measured | None, least: float) -> bool:
@@ -62,7 +59,7 @@ def stands_out(measured: Measured | None, least: float) -> bool:
     if measured is None:
         return False
     size = float(np.linalg.norm(measured.value))
-    return size >= least and size >= CERTAIN * sigma_along(measured)
+    return size >= least and size >= _CERTAIN * sigma_along(measured) and measured.clearer >= _CLEARER
 
 
 def sigma_along(measured: Measured) -> float:
@@ -79,15 +76,16 @@ def _rotation(inspection: Inspection, pair: Pair, estimate: Estimate) -> Measure
     sigma: F64 = np.sqrt(np.diag(axes @ covariance @ axes.T))
     if not bool(np.isfinite(sigma).all()) or float(np.linalg.norm(sigma)) > _BLIND_RAD:
         return None
-    return Measured(axes @ estimate.rotation_rad, sigma)
+    return Measured(axes @ estimate.rotation_rad, sigma, estimate.clearer)
 
 
 def _late(estimate: Estimate) -> Measured | None:
     if np.isnan(estimate.late_s):
         return None
-    return Measured(np.array([estimate.late_s]), np.array([np.sqrt(estimate.covariance[TIME, TIME])]))
+    sigma = np.array([np.sqrt(estimate.covariance[TIME, TIME])])
+    return Measured(np.array([estimate.late_s]), sigma, estimate.clearer)
 
 
 def _nothing(measured: Measured | None) -> Measured | None:
     """The other one then is nothing."""
-    return None if measured is None else Measured(np.zeros(len(measured.value)), measured.sigma)
+    return None if measured is None else Measured(np.zeros(len(measured.value)), measured.sigma, 0.0)

@@ -13,7 +13,7 @@ import numpy as np
 
 from fleetlabel.engine.checks.blame import Blamed, Measured, blame
 from fleetlabel.engine.checks.contract import Check, Checked, Finding, Verdict, graded
-from fleetlabel.engine.checks.explained import CERTAIN, TURNED_RAD, explained, sigma_along
+from fleetlabel.engine.checks.explained import TURNED_RAD, explained, sigma_along, stands_out
 from fleetlabel.engine.checks.overlay import draw_pairs
 from fleetlabel.geometry.arrays import F64
 from fleetlabel.model.sensors import SensorKind
@@ -40,9 +40,7 @@ class Extrinsics(Check):
         for lidar in inspection.info.of_kind(SensorKind.LIDAR):
             value = blamed.of_lidar.get(lidar.name)
             if value is not None:
-                mine = [one.sigma for one in blamed.of_camera.values()]
-                common = Measured(value, np.mean(mine, axis=0) / np.sqrt(len(mine)))
-                findings.append(self._judged(lidar.name, common, lidar.ego_from_sensor[:3, :3]))
+                findings.append(self._judged(lidar.name, value, lidar.ego_from_sensor[:3, :3]))
             elif any(pair.lidar == lidar.name and pair.estimate for pair in inspection.pairs):
                 findings.append(self.finding(lidar.name, Verdict.PASS, "as most cameras see it"))
             else:
@@ -61,7 +59,7 @@ class Extrinsics(Check):
             "x_deg": float(own_deg[0]), "y_deg": float(own_deg[1]), "z_deg": float(own_deg[2]),
         }  # fmt: skip
         told = f"{np.degrees(size):.2f} +-{np.degrees(sigma):.2f} degrees"
-        if size < TURNED_RAD or size < CERTAIN * sigma:
+        if not stands_out(measured, TURNED_RAD):
             return self.finding(sensor, Verdict.PASS, f"as calibrated, within {told}", **values)
         text = (
             f"turned by {told} from its calibration (about its axes x {own_deg[0]:+.2f}, y {own_deg[1]:+.2f}, "
@@ -73,7 +71,7 @@ class Extrinsics(Check):
 def lidar_rotations(inspection: Inspection) -> Mapping[str, F64]:
     """Lidar -> the vector (3,) in its own axes by which it is turned; only those that most cameras say so of."""
     axes = {sensor.name: sensor.ego_from_sensor[:3, :3] for sensor in inspection.info.sensors}
-    return {lidar: axes[lidar].T @ value for lidar, value in _blamed(inspection).of_lidar.items()}
+    return {lidar: axes[lidar].T @ one.value for lidar, one in _blamed(inspection).of_lidar.items()}
 
 
 def _blamed(inspection: Inspection) -> Blamed:

@@ -13,7 +13,7 @@ from functools import cached_property, lru_cache
 import cv2
 import numpy as np
 
-from fleetlabel.engine.checks.alignment import Alignment, Estimate, Moment
+from fleetlabel.engine.checks.alignment import TIME, TURN, Alignment, Estimate, Moment
 from fleetlabel.engine.checks.exposure import CameraHealth, camera_health
 from fleetlabel.engine.checks.lidar_edges import LidarEdges, lidar_edges
 from fleetlabel.engine.checks.recording import Recording
@@ -49,7 +49,7 @@ class Pair:
         camera, lidar: their names.
         moments: how many were used.
         n_edges: that were used.
-        estimate: rotation and time, None if there is too little to see.
+        estimate: rotation and time, None if there is too little to see; rotation alone if both together say nothing.
         rotation_only, late_only: the best rotation, were the clocks right, and the best time, were the calibration
             right; None where the drive holds the two apart, or cannot tell time at all.
         windows: (middle of the window in s, estimate) of consecutive stretches of the drive.
@@ -154,8 +154,8 @@ class Inspection:
         alignment = Alignment(camera, self.info.trajectory, moments)
         if not alignment.can_tell:
             return nothing
-        estimate = alignment.estimate()
-        apart = _holds_apart(estimate)
+        estimate, turn_only, late_only = _estimates(alignment)
+        ambiguous = late_only is not None and not estimate.tells_time
         times = np.array([moment.timestamp_ns for moment in moments])
         show = int(np.argmax(np.bincount(alignment.moment_of_edge, minlength=len(moments))))
         return Pair(
@@ -164,9 +164,9 @@ class Inspection:
             moments=len(moments),
             n_edges=alignment.n_edges,
             estimate=estimate,
-            rotation_only=None if apart else alignment.only((0, 1, 2)),
-            late_only=None if apart else alignment.only((3,)),
-            windows=self._windows(alignment, estimate, times),
+            rotation_only=turn_only,
+            late_only=late_only,
+            windows=() if ambiguous else self._windows(alignment, estimate, times),
             shown=Shown(
                 self.time_s(times[show]), moments[show].grey,
                 alignment.pixels(show, None), alignment.pixels(show, estimate),
@@ -226,12 +226,18 @@ class Inspection:
         return tuple(found)
 
 
-def _holds_apart(estimate: Estimate) -> bool:
-    """Whether there is one answer: rotation and time are each well known, or time is not known at all."""
-    if np.isnan(estimate.late_s):
-        return True
-    sigma = np.sqrt(np.diag(estimate.covariance))
-    return bool(np.linalg.norm(sigma[:3]) < _SURE_RAD and sigma[3] < _SURE_S)
+def _estimates(alignment: Alignment) -> tuple[Estimate, Estimate | None, Estimate | None]:
+    """Rotation and time together, and each alone where the drive does not hold the two well apart."""
+    joint = alignment.estimate()
+    sigma = np.sqrt(np.diag(joint.covariance))
+    if bool(np.linalg.norm(sigma[:TIME]) < _SURE_RAD and sigma[TIME] < _SURE_S):
+        return joint, None, None
+    turn_only, late_only = alignment.estimate(TURN), alignment.estimate((TIME,))
+    if joint.tells_time:
+        return joint, turn_only, late_only
+    if late_only.tells_time:
+        return turn_only, turn_only, late_only
+    return turn_only, None, None
 
 
 def _nearest(sorted_times: I64, times: I64) -> I64:

@@ -122,11 +122,11 @@ def _rate(inspection: Inspection, sensor: str) -> Rate | None:
         return None
     periods = np.maximum(np.rint(step / period), 1.0)
     inner = int(np.sum(periods - 1))
-    # The first sample may be up to a period late, and the last early, without anything lacking.
+    # At either end: a sample may be a part of a period in without anything lacking.
+    phase = float(np.median(time_s - (frames_ns[there] - frames_ns[0]) / 1e9))
     length = (frames_ns[-1] - frames_ns[0]) / 1e9
-    ends = [max(round(gap / period) - 1, 0) for gap in (time_s[0], length - time_s[-1])]
-    if len(frames_ns) > 1 and bool(there.all()):
-        ends = [0, 0]
+    gaps = (time_s[0] - phase, length + phase - time_s[-1])
+    ends = [max(int(np.floor(gap / period + 0.25)), 0) for gap in gaps]
     jitter = float(np.percentile(np.abs(step - periods * period), 95))
     return Rate(
         period, time_s, step, inner + sum(ends), float(step.max()), jitter,

@@ -101,6 +101,13 @@ class SyntheticDrive(SequenceSource):
         )
         return part, []
 
+    def schedule(self, name: str) -> tuple[I64, U8]:
+        """When a sensor measures at every frame (F,), and what each :class:`SampleStatus` is; nothing is made."""
+        frames = range(self.info.n_frames)
+        there = np.array([not self._faults.missing(name, frame) for frame in frames])
+        samples = self._samples(name, 0, self.info.n_frames, there)
+        return samples["timestamp_ns"], samples["status"]
+
     def picture(self, camera: str, frame: int) -> U8:
         """A picture (H, W, 3) uint8 RGB, as it is before the JPEG."""
         shown = self._faults.frame_shown(camera, frame)
