@@ -17,7 +17,7 @@ from fleetlabel.model.errors import StoreNotFoundError
 from fleetlabel.model.sensors import Sensor
 from fleetlabel.model.sweep import Sweep
 from fleetlabel.store.arrays import read_rows
-from fleetlabel.store.resident import resident_rows
+from fleetlabel.store.resident import PlainFiles, resident_rows
 from fleetlabel.store.table import Quarantined, SampleStatus, Table
 
 _OPEN_PARTS = 8
@@ -30,6 +30,7 @@ class _OpenPart:
     status: U8
     offsets: I64
     flat: dict[str, zarr.Array[Any]]
+    files: PlainFiles | None
 
 
 class SensorReader:
@@ -113,6 +114,7 @@ class SensorReader:
             status=samples.samples["status"],
             offsets=samples.offsets,
             flat={name.removeprefix("flat."): array for name, array in arrays.items()},
+            files=PlainFiles.of(arrays["flat.jpeg"]) if "flat.jpeg" in arrays else None,
         )
 
 
@@ -143,9 +145,9 @@ class CameraReader(SensorReader):
         before; else None. The pieces are not to be kept: see :func:`~fleetlabel.store.resident.resident_rows`.
         """
         part = self._open.get(bisect_right(self._starts, start) - 1)
-        if part is None or stop > part.start + len(part.status):
+        if part is None or part.files is None or stop > part.start + len(part.status):
             return None
-        files = resident_rows(part.flat["jpeg"], _ends(part, start, stop))
+        files = resident_rows(part.files, _ends(part, start, stop))
         return None if files is None else list(zip(*_states(part, start, stop), files, strict=True))
 
 

@@ -13,42 +13,76 @@ import os
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import zarr
 from zarr.storage import LocalStore
 
-from fleetlabel.geometry.arrays import U8, AnyArray
-
-_MAPPED_FILES = 32
+_MAPPED_BYTES = 256 << 20  # and no more files than a process may have open
+_MAPPED_FILES = 128
 _PAGE = mmap.PAGESIZE
 _libc = ctypes.CDLL(None)
-_mapped: OrderedDict[str, tuple[tuple[int, int], U8]] = OrderedDict()
 _lock = threading.Lock()
 
 
-def resident_rows(array: zarr.Array[Any], ends: Sequence[int]) -> list[tuple[memoryview, ...]] | None:
-    """Rows ``ends[i]:ends[i + 1]`` of a column of bytes that lie in files as they are (pictures); not to be kept.
+@dataclass(frozen=True, slots=True)
+class PlainFiles:
+    """A column of bytes that lie in files as they are (pictures).
+
+    Attributes:
+        folder: of the files, which are numbered.
+        size: bytes of each but the last.
+    """
+
+    folder: str
+    size: int
+
+    @classmethod
+    def of(cls, array: zarr.Array[Any]) -> PlainFiles | None:
+        """Those of an array; None if it is kept in another way."""
+        store, metadata = array.store_path.store, array.metadata
+        raw = array.dtype == np.uint8 and array.ndim == 1 and array.shards is None
+        plain = raw and len(metadata.codecs) == 1 and metadata.encode_chunk_key((0,)) == "c/0"  # type: ignore[union-attr]
+        if not plain or not isinstance(store, LocalStore):
+            return None
+        return cls(f"{store.root}/{array.store_path.path}/c", array.chunks[0])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Mapped:
+    """A file in memory.
+
+    Attributes:
+        state: inode and size.
+        rows: its bytes.
+        address: of the first one.
+    """
+
+    state: tuple[int, int]
+    rows: memoryview
+    address: int
+
+
+_mapped: OrderedDict[str, _Mapped] = OrderedDict()
+
+
+def resident_rows(files: PlainFiles, ends: Sequence[int]) -> list[tuple[memoryview, ...]] | None:
+    """Rows ``ends[i]:ends[i + 1]`` of a column; they are not to be kept.
 
     Returns:
-        Each as the pieces that files have of it. None if a disk would have to be waited for, or the array is kept in
-        another way: then read it in a thread.
+        Each as the pieces that files have of it. None if a disk would have to be waited for: read them in a thread.
     """
-    store = array.store_path.store
-    raw = array.dtype == np.uint8 and array.ndim == 1 and array.shards is None
-    if not raw or not isinstance(store, LocalStore) or len(array.metadata.codecs) != 1:  # type: ignore[union-attr]
-        return None
-    folder, size = f"{store.root}/{array.store_path.path}", array.chunks[0]
+    size, first, last = files.size, ends[0], ends[-1]
     chunks: dict[int, memoryview] = {}
-    for number in range(ends[0] // size, -(-ends[-1] // size)):
-        low, high = max(ends[0] - number * size, 0), min(ends[-1] - number * size, size)
-        chunk = _resident(f"{folder}/{array.metadata.encode_chunk_key((number,))}", low, high)
+    for number in range(first // size, -(-last // size)):
+        start = number * size
+        chunk = _resident(f"{files.folder}/{number}", max(first - start, 0), min(last - start, size))
         if chunk is None:
             return None
-        chunks[number] = chunk.data
+        chunks[number] = chunk
     return [
         tuple(
             chunks[number][max(low - number * size, 0) : high - number * size]
@@ -64,34 +98,38 @@ def let_go() -> None:
         _mapped.clear()
 
 
-def _resident(file: str, low: int, high: int) -> AnyArray | None:
+def _resident(file: str, low: int, high: int) -> memoryview | None:
     """A file, if its bytes ``low:high`` are in memory."""
     try:
-        found = Path(file).stat()
+        found = os.stat(file)  # noqa: PTH116 - a Path takes as long as all the rest
         state = found.st_ino, found.st_size
         with _lock:
             known = _mapped.get(file)
-            if known is not None and known[0] == state:
+            if known is not None and known.state == state:
                 _mapped.move_to_end(file)
             else:
-                known = _mapped[file] = state, _map(file)
-                while len(_mapped) > _MAPPED_FILES:
+                known = _mapped[file] = _map(file, state)
+                while (
+                    len(_mapped) > _MAPPED_FILES
+                    or sum(one.state[1] for one in _mapped.values()) > _MAPPED_BYTES
+                ):
                     _mapped.popitem(last=False)
     except (OSError, ValueError):  # gone, or empty; who reads it then says what is wrong
         return None
-    rows = known[1]
     first = low // _PAGE * _PAGE
-    pages = np.zeros(-(-(high - first) // _PAGE), dtype=np.uint8)
-    address = ctypes.c_void_p(rows.ctypes.data + first)
-    told = _libc.mincore(address, ctypes.c_size_t(high - first), ctypes.c_void_p(pages.ctypes.data))
-    return rows if high <= len(rows) and told == 0 and (pages & 1).all() else None
+    count = -(-(high - first) // _PAGE)
+    pages = ctypes.create_string_buffer(count + 1)
+    told = _libc.mincore(ctypes.c_void_p(known.address + first), ctypes.c_size_t(high - first), pages)
+    there = told == 0 and high <= len(known.rows) and pages.raw.count(1, 0, count) == count
+    return known.rows if there else None
 
 
-def _map(file: str) -> U8:
+def _map(file: str, state: tuple[int, int]) -> _Mapped:
     if not os.access(file, os.W_OK):  # of others' files the system says that all of it is in memory
         raise PermissionError(file)
     handle = os.open(file, os.O_RDONLY)
     try:
-        return np.frombuffer(mmap.mmap(handle, 0, prot=mmap.PROT_READ), dtype=np.uint8)
+        rows = np.frombuffer(mmap.mmap(handle, 0, prot=mmap.PROT_READ), dtype=np.uint8)
     finally:
         os.close(handle)
+    return _Mapped(state, rows.data, rows.ctypes.data)

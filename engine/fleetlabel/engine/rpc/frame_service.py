@@ -33,7 +33,7 @@ Pieces = tuple[bytes | memoryview, ...]
 
 _FIRST_FRAMES, _MOST_FRAMES = 4, 256
 _BYTES_AT_ONCE = 4 << 20  # read by a thread
-_BYTES_AT_A_TIME = 1 << 20  # read on the event loop, out of memory: a fraction of a millisecond
+_BYTES_AT_A_TIME = 512 << 10  # read on the event loop, out of memory: tens of microseconds
 _SWEEP = ("timestamp_ns", "status", "points", "point_time_offset_ns")
 
 
