@@ -95,7 +95,6 @@ def compare(
 ) -> Any:
     """Boxes of single pictures, and labels of a drive, against those of the CPU in fp32."""
     variants = {
-        "the same again": on_gpu,
         "gpu fp32, pictures decoded by the CPU": replace(on_gpu, precision="fp32", jpeg_decoder="cpu"),
         "gpu fp16, pictures decoded by the CPU": replace(on_gpu, jpeg_decoder="cpu"),
         "gpu fp16, pictures decoded by the GPU": on_gpu,
@@ -103,18 +102,16 @@ def compare(
     expected = detections(weights, on_cpu, files)
     out: dict[str, Any] = {}
     if on_gpu.device == "cpu":
-        variants = {"the same again": on_gpu}
+        variants = {"the same on the CPU": on_gpu}
+    whole = detections(weights, replace(on_cpu, dct_scaling=False), files)
+    out["cpu fp32, pictures at full size"] = agreement(expected, whole)
+    out["repeated"] = repeated(weights, on_gpu, files)
     for name, config in variants.items():
         found = detections(weights, config, files)
         out[name] = agreement(expected, found)
-        if name == "the same again":
-            again = detections(weights, config, files[::-1])[::-1]
-            same = [
-                np.array_equal(a.xyxy_px, b.xyxy_px) and np.array_equal(a.score, b.score)
-                for a, b in zip(found, again, strict=True)
-            ]
-            out[name] = {"pictures": len(same), "bitwise_equal_in_other_order": sum(same)}
-        print(name, out[name], flush=True)
+    if on_gpu.device == "cuda":
+        name = "gpu fp16, pictures decoded by the GPU, against the CPU's at full size"
+        out[name] = agreement(whole, detections(weights, on_gpu, files))
     # Whole drives: a threshold of its own gives the CPU's run another name.
     labels = []
     for config in (on_cpu, on_gpu):
@@ -122,8 +119,29 @@ def compare(
         assert outcome.labels is not None
         labels.append(labels_of(SequenceStore.open(store), outcome.labels))
     out["labels of a drive"] = agreement(*labels)
-    print("labels of a drive", out["labels of a drive"], flush=True)
     return out
+
+
+def repeated(weights: Path, config: DetectConfig, files: list[bytes]) -> dict[str, int]:
+    """Pictures whose boxes are the same to the last bit: again, each with nobody beside it, at another place."""
+
+    def same(a: list[Any], b: list[Any]) -> int:
+        return sum(
+            np.array_equal(x.xyxy_px, y.xyxy_px) and np.array_equal(x.score, y.score)
+            for x, y in zip(a, b, strict=True)
+        )
+
+    with Detector(load_weights(weights), config) as detector:
+        batch = detector.config.batch or 1
+        some = files[:batch]
+        first = detector.detect(some)
+        alone = [detector.detect([b""] * row + [file])[row] for row, file in enumerate(some)]
+        return {
+            "pictures": len(some),
+            "again": same(first, detector.detect(some)),
+            "alone at the same place": same(first, alone),
+            "at another place": same(first, detector.detect(some[::-1])[::-1]),
+        }
 
 
 @contextmanager
@@ -191,14 +209,12 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     parser.add_argument("--only", nargs="*", choices=PARTS, default=PARTS)
     parser.add_argument("--device", default="cuda", help="cpu: to try the script")
-    parser.add_argument("--drives", type=int, default=24)
+    parser.add_argument("--drives", type=int, default=48)
     parser.add_argument("--frames", type=int, default=120, help="per drive and camera")
     parser.add_argument("--imgsz", type=int, default=640)
-    parser.add_argument(
-        "--crews", nargs="*", default=["4x4", "8x2", "12x1", "12x2"], help="processes x threads"
-    )
+    parser.add_argument("--crews", nargs="*", default=["12x1", "16x1", "6x2"], help="processes x threads")
     parser.add_argument("--peer-frames", type=int, default=240, help="per process")
-    parser.add_argument("--peer-crews", nargs="*", default=["1x1", "1x16", "12x1"], help="processes x batch")
+    parser.add_argument("--peer-crews", nargs="*", default=["12x1", "1x1", "1x16"], help="processes x batch")
     given = parser.parse_args()
     multiprocessing.set_start_method("spawn")
 
@@ -213,7 +229,14 @@ def main() -> None:
         threads=len(os.sched_getaffinity(0)),
     )
     out: dict[str, Any] = {"machine": versions(), "imgsz_px": given.imgsz}
-    print(out["machine"], flush=True)
+    began = time.perf_counter()
+
+    def keep(name: str) -> None:
+        print(f"[{time.perf_counter() - began:.0f} s] {name}: {out[name]}", flush=True)
+        if given.json:
+            given.json.write_text(json.dumps(out, indent=1) + "\n")
+
+    keep("machine")
     shutil.copytree(given.pictures, given.work / "pictures")  # drives link to them
     pictures = pictures_of(given.work / "pictures")
     files = [file.read_bytes() for camera in pictures.values() for file in camera]
@@ -222,25 +245,26 @@ def main() -> None:
     if "agreement" in given.only:
         small = ingest_drives(pictures, given.work / "small", 1, len(next(iter(pictures.values()))))[0]
         out["agreement"] = compare(given.weights, files, small, on_cpu, on_gpu)
+        keep("agreement")
     if "limits" in given.only:
         out["model"] = model_limits(given.weights, on_gpu)
-        print("model", out["model"], flush=True)
+        keep("model")
         out["decode"] = decode_limits(files, given.device)
-        print("decode", out["decode"], flush=True)
+        keep("decode")
         out["transfer"] = transfer_limit(files, given.device)
-        print("transfer", out["transfer"], flush=True)
+        keep("transfer")
     if "job" in given.only:
         start = time.perf_counter()
         stores = ingest_drives(pictures, given.work / "drives", given.drives, given.frames)
         n_pictures = given.drives * given.frames * len(pictures)
         out["ingest_pictures_per_s"] = n_pictures / (time.perf_counter() - start)
-        print("ingest", out["ingest_pictures_per_s"], flush=True)
+        keep("ingest_pictures_per_s")
         out["job"] = {}
         shapes = [tuple(map(int, crew.split("x"))) for crew in given.crews]
         with Crew(max(processes for processes, _ in shapes), pictures, given.work / "warm") as crew:
             if given.device != "cpu":
                 out.setdefault("decode", {})["in processes"] = crew.decode(files)
-                print("decode in processes", out["decode"]["in processes"], flush=True)
+                keep("decode")
             for number, (processes, threads) in enumerate(shapes):
                 # A threshold of its own gives each run another name: nothing is found done.
                 config = replace(on_gpu, conf=0.1 + 1e-6 * number)
@@ -250,13 +274,14 @@ def main() -> None:
                     )
                 job["pictures_per_s"] = n_pictures / job["wall_s"]
                 out["job"][f"{processes} processes x {threads} threads"] = {**job, **use}
-                print(processes, threads, job, use, flush=True)
+                keep("job")
     if "peers" in given.only:
-        out["peers"] = gpu_peers.measure(
+        out["peers"] = {}
+        for name, rate in gpu_peers.measure(
             given.weights, pictures, given.work, given.imgsz, given.peer_frames, given.peer_crews
-        )
-    if given.json:
-        given.json.write_text(json.dumps(out, indent=1) + "\n")
+        ):
+            out["peers"][name] = rate
+            keep("peers")
 
 
 if __name__ == "__main__":

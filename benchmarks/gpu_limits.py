@@ -45,14 +45,14 @@ def model_limits(weights: Path, config: DetectConfig) -> dict[str, float]:
 
     found = {}
     loaded = load_weights(weights)
-    for precision in ("fp16", "fp32") if config.device == "cuda" else ("fp32",):
-        for batch in (16, 32, 64) if config.device == "cuda" else (2,):
-            definite = choose_backend(loaded, replace(config, batch=batch, precision=precision)).config
-            path = shared_device_path(loaded, definite)
-            with torch.inference_mode(), path._on_stream():
-                lane = path._lane(NETWORK_HW)
-                lane._inputs.uniform_()
-                found[f"{precision} batch {batch}"] = rate(lane.run, batch)
+    ways = [("fp16", 32), ("fp16", 64), ("fp32", 32)] if config.device == "cuda" else [("fp32", 2)]
+    for precision, batch in ways:
+        definite = choose_backend(loaded, replace(config, batch=batch, precision=precision)).config
+        path = shared_device_path(loaded, definite)
+        with torch.inference_mode(), torch.cuda.stream(path._stream):
+            lane = path._lane(NETWORK_HW)
+            lane._inputs.uniform_()
+            found[f"{precision} batch {batch}"] = rate(lane.run, batch)
     return found
 
 
@@ -73,7 +73,7 @@ def decode_limits(files: list[bytes], device: str) -> dict[str, float]:
         from fleetlabel.engine.detect.device_pictures import PictureLoader
 
         loader = PictureLoader(torch.device(device), nvjpeg=True)
-        for batch in (16, 32, 64, 128, 256):
+        for batch in (32, 128):
             some = many[:batch]
             found[f"gpu batch {batch}"] = rate(partial(loader.load, some, [1] * batch), batch)
     return found

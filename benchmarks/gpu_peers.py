@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,17 +15,13 @@ WARM = 48  # pictures before the clock starts
 
 def measure(
     weights: Path, pictures: dict[str, list[Path]], work: Path, imgsz_px: int, frames: int, crews: list[str]
-) -> dict[str, float]:
+) -> Iterator[tuple[str, float]]:
     """Pictures per second by call, number of processes and batch; a camera per process, half precision."""
-    found = {}
     for call in ("track", "predict"):
         for crew in crews:
             processes, batch = map(int, crew.split("x"))
-            found[f"{call}, {processes} processes, batch {batch}"] = _rate(
-                call, processes, batch, weights, pictures, work, imgsz_px, frames
-            )
-            print(call, crew, found[f"{call}, {processes} processes, batch {batch}"], flush=True)
-    return found
+            rate = _rate(call, processes, batch, weights, pictures, work, imgsz_px, frames)
+            yield f"{call}, {processes} processes, batch {batch}", rate
 
 
 def _rate(

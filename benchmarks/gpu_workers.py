@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Any, Self
 
 from fleetlabel.engine.pipeline import run as pipeline
+from fleetlabel.engine.pipeline.choice import CHOICES
 from fleetlabel.engine.pipeline.config import RunConfig
+from fleetlabel.engine.pipeline.detecting import settle_detector
 from fleetlabel.engine.steps import recording
 from gpu_drives import ingest_drive
 
-DECODE_S = 2.0
+DECODE_S = 1.5
 DECODE_BATCH = 32
 
 
@@ -65,7 +67,7 @@ class Crew:
     def decode(self, files: list[bytes]) -> dict[str, float]:
         """JPEGs per second that several processes decode on the GPU together."""
         rates = {}
-        for processes in (2, 4, 8):
+        for processes in (4, 8):
             if processes <= len(self._connections):
                 answers = self._together(processes, ("decode", files))
                 rates[str(processes)] = sum(a["decoded"] for a in answers) / DECODE_S
@@ -102,13 +104,16 @@ def _work(connection: Connection, todo: Any, pictures: dict[str, list[Path]], wa
 
 
 def _labelling(config: RunConfig, todo: Any, warm_store: Path) -> Any:
-    pipeline.label(warm_store, config)
+    assert config.model is not None
+    # Once for all drives, as a fleet does it.
+    settled = settle_detector(warm_store / CHOICES, config.model, config.detect)
+    pipeline.label(warm_store, config, settled=settled)
     yield
     started, drives = time.time(), 0
     with recording() as steps:
         core = time.process_time()
         while (store := todo.get()) is not None:
-            pipeline.label(store, config)
+            pipeline.label(store, config, settled=settled)
             drives += 1
     core_s: defaultdict[str, float] = defaultdict(float)
     for one in steps:
