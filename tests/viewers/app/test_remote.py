@@ -90,6 +90,7 @@ def _same_boxes(one: object, two: object) -> bool:
     )
 
 
+@pytest.mark.slow
 def test_an_engine_that_goes_away_loses_no_edit(stand: Stand, place: Town) -> None:
     editor = place.open()
     editor.select(TRACK["shifted"])
@@ -119,6 +120,7 @@ def test_an_engine_that_goes_away_loses_no_edit(stand: Stand, place: Town) -> No
     assert place.labels.now.state == editor.source.now.state == state
 
 
+@pytest.mark.slow
 def test_an_app_that_is_killed_before_it_sends_loses_no_edit(
     stand: Stand, place: Town, tmp_path: Path
 ) -> None:
@@ -197,6 +199,7 @@ def test_two_people_on_one_track_are_shown_both_sides(stand: Stand, place: Town,
     assert [author for author, _ in place.done()] == ["bob", *["ann"] * (1 + (decision == "enter"))]
 
 
+@pytest.mark.slow
 def test_others_edits_of_other_objects_are_no_conflict(stand: Stand, place: Town) -> None:
     ann, bob = place.open("ann"), place.open("bob")
     stand.kill()
@@ -212,6 +215,7 @@ def test_others_edits_of_other_objects_are_no_conflict(stand: Stand, place: Town
     assert ann.source.others() == ("bob",)
 
 
+@pytest.mark.slow
 def test_a_new_object_keeps_its_place_when_the_engine_names_it(stand: Stand, place: Town) -> None:
     ann, bob = place.open("ann"), place.open("bob")
     ann.select(TRACK["swapped too"])
@@ -248,6 +252,7 @@ def test_an_object_that_somebody_deleted_cannot_be_saved_over(stand: Stand, plac
     assert place.done() == [("bob", ["delete_object"])]
 
 
+@pytest.mark.slow
 def test_frames_come_over_the_network(stand: Stand, place: Town, town: Path) -> None:
     editor, local = place.open(), LocalSource(SequenceStore.open(town), "ann")
     for frame in (0, MIDDLE):
@@ -315,6 +320,7 @@ def test_the_command_says_in_one_line_why_it_cannot_begin(
         assert "Traceback" not in told
 
 
+@pytest.mark.slow
 def test_an_engine_that_is_not_there_is_said(stand: Stand, place: Town) -> None:
     stand.kill()
     with pytest.raises(FleetLabelError, match="no engine answers"):

@@ -14,7 +14,7 @@ from fleetlabel.geometry.arrays import F64
 from fleetlabel.labels import Edit
 from fleetlabel.labels.edits import CreateObject, SetKeyframe3D
 from fleetlabel.model.boxes import Boxes3D
-from fleetlabel.viewers.editor.fitting import followed_box, points_in
+from fleetlabel.viewers.editor.fitting import Sight, fitted_standing, followed_box, points_in, without_others
 from fleetlabel.viewers.editor.pose import BoxPose
 from fleetlabel.viewers.sensors import Picture
 
@@ -38,6 +38,7 @@ USUAL_SIZES_M: Mapping[str, tuple[float, float, float]] = {
 _FARTHEST = 60  # frames that an object is followed each way
 _FEWEST_POINTS = 6
 _AROUND_M = 0.3  # around a box in which its points are counted
+_SIGHTS = 7  # frames that a standing one is fitted to, besides that at which it was drawn
 _LOST = 2  # frames without points after which it is lost
 _SLACK_M, _STANDS = (
     0.15,
@@ -123,7 +124,18 @@ def follow(ghost: Ghost, cloud_of: CloudOf, ego_xy_of: CloudOf, n_frames: int) -
         poses.update(_followed(drawn, ghost.frame, direction, cloud_of, ego_xy_of, n_frames))
     moving = sum(points_in(box, cloud_of(frame), _SLACK_M) for frame, box in poses.items())
     standing = sum(points_in(drawn, cloud_of(frame), _SLACK_M) for frame in poses)
-    poses = dict.fromkeys(poses, drawn) if standing >= _STANDS * moving else _headed(poses)
+    if standing >= _STANDS * moving:
+        # From elsewhere other sides of it are seen.
+        frames = np.unique(np.linspace(min(poses), max(poses), _SIGHTS).round().astype(int)).tolist()
+        middle = np.array(drawn.center_m)
+        ground, reach = float(middle[2]) - drawn.size_lwh_m[2] / 2, drawn.size_lwh_m[0] + 0.5
+        sights = [
+            Sight(without_others(cloud_of(frame), middle, ground, reach), ego_xy_of(frame))
+            for frame in (ghost.frame, *frames)
+        ]
+        poses = dict.fromkeys(poses, fitted_standing(drawn, sights))
+    else:
+        poses = _headed(poses)
     return Ghost(ghost.class_name, ghost.frame, dict(sorted(poses.items())))
 
 

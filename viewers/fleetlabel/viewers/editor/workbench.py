@@ -57,6 +57,8 @@ class Workbench(Screen):
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="work")
         self._ghost_job: Future[Ghost] | None = None
         self._active_ms = 0.0
+        if source.now.state.objects:  # of earlier days
+            self.session.saved, self.session.saved_tone = "All saved", Tone.GOOD
         self._look_ahead()
         self.recentre()
 
