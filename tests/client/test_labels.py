@@ -136,6 +136,16 @@ def test_what_is_not_there_is_not_found(labels: RemoteLabels, connect: Connect) 
             look()
     with pytest.raises(RequestError, match="start_frame"):
         now.boxes3d(5, 5)
+    for look in (
+        lambda: now.boxes3d(0, 10**12),
+        lambda: now.object(10**30),
+        lambda: labels.at(10**30),
+        lambda: labels.why(1, 10**12),
+        lambda: list(labels.history(frame=10**12)),
+        lambda: labels.revert(10**30),
+    ):
+        with pytest.raises(UsageError):
+            look()
     assert len(now.boxes3d(FRAMES, FRAMES + 9)) == 0
 
 

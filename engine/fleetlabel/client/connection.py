@@ -166,6 +166,18 @@ class Connection:
         return error_of_status(code, message)
 
 
+def made(kind: Callable[..., Q], **fields: Any) -> Q:
+    """A request.
+
+    Raises:
+        UsageError: a number or a text is none that it can hold.
+    """
+    try:
+        return kind(**fields)
+    except (ValueError, TypeError) as error:
+        raise UsageError(f"this cannot be asked of an engine: {error}") from error
+
+
 def new_request_id() -> str:
     """A name for a request that nobody else's has."""
     return uuid.uuid4().hex

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from fleetlabel.client.connection import Connection, new_request_id
+from fleetlabel.client.connection import Connection, made, new_request_id
 from fleetlabel.client.snapshot import RemoteSnapshot
 from fleetlabel.labels import (
     CarriedOver,
@@ -80,7 +80,7 @@ class RemoteLabels:
 
     def versions(self) -> list[LabelVersion]:
         """Label versions, the newest last."""
-        request = pb.ListVersionsRequest(sequence_id=self._sequence_id)
+        request = made(pb.ListVersionsRequest, sequence_id=self._sequence_id)
         return [version_of(each) for each in self._connection.call(self._stub.ListVersions, request).versions]
 
     def history(
@@ -99,7 +99,8 @@ class RemoteLabels:
         """
         token = ""
         while True:
-            request = pb.GetHistoryRequest(
+            request = made(
+                pb.GetHistoryRequest,
                 sequence_id=self._sequence_id,
                 page_size=_PAGE,
                 page_token=token,
@@ -123,7 +124,8 @@ class RemoteLabels:
         first = -1
 
         def ask() -> pb.DiffLabelsRequest:
-            return pb.DiffLabelsRequest(
+            return made(
+                pb.DiffLabelsRequest,
                 sequence_id=self._sequence_id,
                 before=at_message(before.state.version or before.state.record),
                 after=at_message(after.state.version or after.state.record),
@@ -145,8 +147,12 @@ class RemoteLabels:
         Raises:
             StoreNotFoundError: there is no such box; says where the object has some.
         """
-        request = pb.ExplainBoxRequest(
-            sequence_id=self._sequence_id, object_id=object_id, frame=frame, camera=camera
+        request = made(
+            pb.ExplainBoxRequest,
+            sequence_id=self._sequence_id,
+            object_id=object_id,
+            frame=frame,
+            camera=camera,
         )
         return reason_of(self._connection.call(self._stub.ExplainBox, request).reason)
 
@@ -162,7 +168,7 @@ class RemoteLabels:
         last = after
 
         def ask() -> pb.WatchHeadRequest:
-            return pb.WatchHeadRequest(sequence_id=self._sequence_id, after_record=last)
+            return made(pb.WatchHeadRequest, sequence_id=self._sequence_id, after_record=last)
 
         for answer in self._connection.stream(self._stub.WatchHead, ask, timeout_s):
             last = answer.head.record
@@ -197,7 +203,8 @@ class RemoteLabels:
                 With the same ``request_id`` again they are saved once.
         """
         state = base.state if isinstance(base, RemoteSnapshot) else base
-        request = pb.CommitEditsRequest(
+        request = made(
+            pb.CommitEditsRequest,
             **self._meta(reason, active_ms, request_id),
             base_record=state.record,
             base_version=state.base_version,
@@ -230,7 +237,7 @@ class RemoteLabels:
         Raises:
             EditError: it is taken back already, or later edits do not work without it.
         """
-        request = pb.RevertRecordRequest(**self._meta(reason, active_ms, request_id), record=record)
+        request = made(pb.RevertRecordRequest, **self._meta(reason, active_ms, request_id), record=record)
         answer = self._connection.call(self._stub.RevertRecord, request)
         return Commit(record_of(answer.record), repeated=answer.repeated)
 
@@ -242,7 +249,7 @@ class RemoteLabels:
         Returns:
             Which object became which, and what people should look at; ``images`` stays with the engine.
         """
-        request = pb.RebaseEditsRequest(**self._meta(reason, active_ms, request_id), version=version)
+        request = made(pb.RebaseEditsRequest, **self._meta(reason, active_ms, request_id), version=version)
         return carried_of(self._connection.call(self._stub.RebaseEdits, request))
 
     def save_version(self, name: str = "", *, at: RemoteSnapshot | None = None) -> LabelVersion:
@@ -256,21 +263,28 @@ class RemoteLabels:
             StoreExistsError: another version has this name.
         """
         state = (self.now() if at is None else at).state
-        request = pb.SaveVersionRequest(
-            request_id=new_request_id(), sequence_id=self._sequence_id, name=name, record=state.record
+        request = made(
+            pb.SaveVersionRequest,
+            request_id=new_request_id(),
+            sequence_id=self._sequence_id,
+            name=name,
+            record=state.record,
         )
         return version_of(self._connection.call(self._stub.SaveVersion, request).version)
 
     def release(self, object_ids: Sequence[int] = ()) -> list[int]:
         """Gives back objects that the caller was sent to, all of this sequence by default; says which those were."""
-        request = pb.ReleaseItemsRequest(sequence_id=self._sequence_id, object_ids=object_ids)
+        request = made(pb.ReleaseItemsRequest, sequence_id=self._sequence_id, object_ids=object_ids)
         return list(self._connection.call(self._stub.ReleaseItems, request).released_object_ids)
 
     # --- within -----------------------------------------------------------------------------------------------------
 
     def _pinned(self, which: str | int | None) -> RemoteSnapshot:
-        request = pb.GetBoxes3DRequest(
-            sequence_id=self._sequence_id, at=at_message(which), frames=range_message(0, 1)
+        request = made(
+            pb.GetBoxes3DRequest,
+            sequence_id=self._sequence_id,
+            at=at_message(which),
+            frames=range_message(0, 1),
         )
         timeout_s = self._connection.settings.timeout_s
         answers = list(self._connection.stream(self._stub.GetBoxes3D, lambda: request, timeout_s))
@@ -288,7 +302,7 @@ class RemoteLabels:
     def _step(
         self, method: Any, kind: Callable[..., Any], reason: str, active_ms: int, request_id: str | None
     ) -> Commit | None:
-        answer = self._connection.call(method, kind(**self._meta(reason, active_ms, request_id)))
+        answer = self._connection.call(method, made(kind, **self._meta(reason, active_ms, request_id)))
         return (
             Commit(record_of(answer.record), repeated=answer.repeated) if answer.HasField("record") else None
         )

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from fleetlabel.client.connection import Connection
+from fleetlabel.client.connection import Connection, made
 from fleetlabel.labels import Edit, LabelObject, ObjectBoxes
 from fleetlabel.model.boxes import Boxes2D, Boxes3D
 from fleetlabel.model.errors import StoreError
@@ -62,7 +62,7 @@ class RemoteSnapshot:
 
         def request(first: int | None) -> pb.GetBoxes3DRequest:
             frames = range_message(first, stop)
-            return pb.GetBoxes3DRequest(sequence_id=self._sequence_id, at=self._at, frames=frames)
+            return made(pb.GetBoxes3DRequest, sequence_id=self._sequence_id, at=self._at, frames=frames)
 
         return self._blocks(self._stub.GetBoxes3D, request, boxes3d_of, start, stop)
 
@@ -73,8 +73,12 @@ class RemoteSnapshot:
 
         def request(first: int | None) -> pb.GetBoxes2DRequest:
             frames = range_message(first, stop)
-            return pb.GetBoxes2DRequest(
-                sequence_id=self._sequence_id, at=self._at, cameras=[camera], frames=frames
+            return made(
+                pb.GetBoxes2DRequest,
+                sequence_id=self._sequence_id,
+                at=self._at,
+                cameras=[camera],
+                frames=frames,
             )
 
         return self._blocks(self._stub.GetBoxes2D, request, boxes2d_of, start, stop)
@@ -85,7 +89,7 @@ class RemoteSnapshot:
         Raises:
             StoreNotFoundError: there is no such object in these labels.
         """
-        request = pb.GetObjectRequest(sequence_id=self._sequence_id, at=self._at, object_id=object_id)
+        request = made(pb.GetObjectRequest, sequence_id=self._sequence_id, at=self._at, object_id=object_id)
         answer = self._connection.call(self._stub.GetObject, request)
         self.check(answer.state)
         return ObjectView(object_id, *solved_of(answer.object))
@@ -97,7 +101,7 @@ class RemoteSnapshot:
             EditError: one of them cannot be done.
         """
         messages = [edit_message(edit, f"edits[{i}]") for i, edit in enumerate(edits)]
-        request = pb.PreviewEditsRequest(sequence_id=self._sequence_id, at=self._at, edits=messages)
+        request = made(pb.PreviewEditsRequest, sequence_id=self._sequence_id, at=self._at, edits=messages)
         views: dict[int, ObjectView] = {}
         for answer in self._connection.stream(self._stub.PreviewEdits, lambda: request):
             self.check(answer.state)

@@ -27,8 +27,15 @@ class LabelsState:
 
 
 def range_message(start: int | None, stop: int | None) -> frames_pb2.FrameRange:
-    """The frames ``start:stop``."""
-    return frames_pb2.FrameRange(start_frame=start, stop_frame=stop)
+    """The frames ``start:stop``.
+
+    Raises:
+        RequestError: they are no numbers that frames can have.
+    """
+    try:
+        return frames_pb2.FrameRange(start_frame=start, stop_frame=stop)
+    except ValueError as error:
+        raise RequestError("frames", "numbers of frames", f"{start} and {stop}") from error
 
 
 def range_of(message: frames_pb2.FrameRange, n_frames: int, what: str = "frames") -> range:
