@@ -28,8 +28,8 @@ from fleetlabel.model.boxes import Boxes3D, Source
 from fleetlabel.store import SequenceInfo, SequenceStore
 from fleetlabel.viewers.editor.editor import Editor
 from fleetlabel.viewers.editor.keys import KeyTable
-from fleetlabel.viewers.editor.perspective import color_points, cuboid_lines
 from fleetlabel.viewers.editor.local_source import LocalSource
+from fleetlabel.viewers.editor.perspective import color_points, cuboid_lines
 from fleetlabel.viewers.panels.cameras_panel import draw_cameras
 from fleetlabel.viewers.panels.header_panel import draw_header
 from fleetlabel.viewers.panels.list_panel import draw_list
