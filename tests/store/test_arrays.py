@@ -75,9 +75,9 @@ def test_columns_of_earlier_releases(tmp_path: Path) -> None:
 @pytest.mark.parametrize("damage", ["cut short", "empty", "another size", "no header", "other bytes"])
 def test_a_damaged_chunk_is_an_error(folder: Path, damage: str) -> None:
     array = open_arrays(folder, ["flat.points"])["flat.points"]
-    chunk = folder / "flat.points/c/1/0"
+    chunk = folder / "flat.points/c.1.0"
     packed = chunk.read_bytes()
-    other = folder / "flat.point_time_offset_ns/c/0"
+    other = folder / "flat.point_time_offset_ns/c.0"
     changed: dict[str, Any] = {
         "cut short": packed[:-1],
         "empty": b"",

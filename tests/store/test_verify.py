@@ -165,10 +165,7 @@ def test_what_is_not_committed_yet_is_no_damage(store: SequenceStore) -> None:
 def test_reading_damaged_data_says_so(filled: SequenceStore) -> None:
     table = filled.table("sensors/top")
     folder = table.part_folder(0, 5)
-    chunk = next((folder / "flat.points" / "c").rglob("0"))
-    while chunk.is_dir():
-        chunk = chunk / "0"
-    chunk.write_bytes(b"not packed rows at all")
+    (folder / "flat.points" / "c.0.0").write_bytes(b"not packed rows at all")
     with pytest.raises(CorruptStoreError, match="cannot be read.*delete the damaged part"):
         table.read()
     with pytest.raises(CorruptStoreError, match="cannot be read"):

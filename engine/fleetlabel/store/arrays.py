@@ -200,6 +200,8 @@ def _layout(name: str, column: AnyArray, few_files: bool) -> dict[str, Any]:
         "chunks": (rows, *(max(n, 1) for n in column.shape[1:])),
         "shards": _shards(rows, column) if few_files else None,
         "compressors": compressor,
+        # A sweep's many small chunks lie in one folder, not each in one of its own.
+        "chunk_key_encoding": {"name": "default", "separator": "." if name in _SWEEPS else "/"},
         "config": {"write_empty_chunks": True},
     }
 

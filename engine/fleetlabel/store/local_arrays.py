@@ -45,7 +45,7 @@ def write_array(folder: Path, column: AnyArray, document: Mapping[str, Any]) -> 
     if not column.size:
         return
     chunk = document["chunk_grid"]["configuration"]["chunk_shape"]
-    rows, last = chunk[0], ["0"] * (column.ndim - 1)
+    rows = chunk[0]
     little = np.ascontiguousarray(column, dtype=column.dtype.newbyteorder("<"))
     for number in range(-(-len(little) // rows)):
         values = little[number * rows : (number + 1) * rows]
@@ -53,8 +53,9 @@ def write_array(folder: Path, column: AnyArray, document: Mapping[str, Any]) -> 
             continue  # a chunk that is not there is all zeros
         if len(values) < rows:  # the last chunk is as large as the others
             values = np.concatenate([values, np.zeros((rows - len(values), *chunk[1:]), little.dtype)])
-        file = folder.joinpath("c", str(number), *last)
-        file.parent.mkdir(parents=True, exist_ok=not last)
+        file = _file(folder, document, number)
+        if not file.parent.is_dir():
+            file.parent.mkdir(parents=True)
         file.write_bytes(_packed(values, packing))
 
 
@@ -71,12 +72,11 @@ def read_array(folder: Path, rows: slice | None = None) -> AnyArray | None:
         out = np.empty((max(stop - start, 0), *shape[1:]), dtype)
         if not out.size:
             return out
-        last = ["0"] * (len(shape) - 1)
         for number in range(start // size, -(-stop // size)):
             low, high = max(start, number * size), min(stop, (number + 1) * size)
             wanted = out[low - start : high - start]
             try:
-                packed = folder.joinpath("c", str(number), *last).read_bytes()
+                packed = _file(folder, document, number).read_bytes()
             except FileNotFoundError:
                 wanted[:] = 0
                 continue
@@ -91,6 +91,12 @@ def read_array(folder: Path, rows: slice | None = None) -> AnyArray | None:
     return out
 
 
+def _file(folder: Path, document: Mapping[str, Any], number: int) -> Path:
+    """Where a chunk of whole rows is."""
+    separator = document["chunk_key_encoding"]["configuration"]["separator"]
+    return folder / separator.join(["c", str(number), *["0"] * (len(document["shape"]) - 1)])
+
+
 def _packing(document: Mapping[str, Any]) -> Sequence[Mapping[str, Any]] | None:
     """The codecs after the one that makes bytes of numbers; None if this is an array that only zarr knows."""
     to_bytes, *packing = document["codecs"]
@@ -103,7 +109,8 @@ def _packing(document: Mapping[str, Any]) -> Sequence[Mapping[str, Any]] | None:
         and to_bytes.get("configuration", {}).get("endian", "little") == "little"
         and grid["name"] == "regular"
         and [max(n, 1) for n in document["shape"][1:]] == grid["configuration"]["chunk_shape"][1:]
-        and keys == {"name": "default", "configuration": {"separator": "/"}}
+        and keys["name"] == "default"
+        and keys["configuration"]["separator"] in ("/", ".")
         and not document["fill_value"]
         and len(packing) <= 1
         and all(codec["name"] in ("zstd", "blosc") for codec in packing)
