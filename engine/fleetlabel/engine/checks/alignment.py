@@ -104,8 +104,6 @@ class Alignment:
         self._times_ns = np.array([moment.timestamp_ns for moment in moments], dtype=np.int64)
         assert camera.camera is not None
         self._shrink = camera.camera.width_px / moments[0].grey.shape[1]
-        pyramids = [edge_levels(moment.grey) for moment in moments]
-        self._levels = [np.stack([pyramid[n] for pyramid in pyramids]) for n in range(len(LEVELS))]
         self._world = np.concatenate([moment.edges.points_world for moment in moments])
         self._kind = np.concatenate([moment.edges.kind for moment in moments]).astype(np.int64)
         self._moment = np.repeat(np.arange(len(moments)), [len(moment.edges.kind) for moment in moments])
@@ -121,6 +119,9 @@ class Alignment:
         )
         self._cluster = self._cluster.reshape(-1)
         self.n_edges = len(self._world)
+        if self.can_tell:
+            pyramids = [edge_levels(moment.grey) for moment in moments]
+            self._levels = [np.stack([pyramid[n] for pyramid in pyramids]) for n in range(len(LEVELS))]
 
     @property
     def can_tell(self) -> bool:
@@ -151,7 +152,8 @@ class Alignment:
         """Where a moment's edges (N, 2) lie in its picture, as calibrated or as estimated."""
         unknowns = np.zeros(4) if estimate is None else np.nan_to_num(estimate.unknowns)
         uv, seen = self._project(unknowns)
-        return uv[seen & (self._moment == moment)]
+        shown: F64 = uv[seen & (self._moment == moment)]
+        return shown
 
     # --- search -------------------------------------------------------------------------------------------------------
 

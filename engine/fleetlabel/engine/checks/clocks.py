@@ -59,14 +59,14 @@ class ClockOffsets(Check):
                 "the vehicle hardly moves" if 0.0 < speed < _STANDS_MPS
                 else "too few near edges that camera and lidar both see while it moves"
             )  # fmt: skip
-            return self.finding(sensor, Verdict.UNKNOWN, f"cannot be told: {why}", speed_mps=speed)
+            return self.finding(sensor, Verdict.UNKNOWN, f"cannot be told: {why}", {"speed_mps": speed})
         size, sigma = float(late.value[0]), sigma_along(late)
         values = {"offset_ms": 1e3 * size, "sigma_ms": 1e3 * sigma, "speed_mps": speed}
         told = f"{1e3 * abs(size):.0f} +-{1e3 * sigma:.0f} ms"
         if not stands_out(late, LATE_S):
-            return self.finding(sensor, Verdict.PASS, f"in time, within {told}", **values)
+            return self.finding(sensor, Verdict.PASS, f"in time, within {told}", values)
         when = "later" if size > 0 else "earlier"
         text = (
             f"{what} {told} {when} than their timestamps say, {speed * abs(size):.2f} m at the speed driven"
         )
-        return self.finding(sensor, graded(abs(size), LATE_S, _FAIL_S), text, "clock-offset", **values)
+        return self.finding(sensor, graded(abs(size), LATE_S, _FAIL_S), text, values, "clock-offset")

@@ -108,9 +108,16 @@ class Check(ABC):
     def run(self, inspection: Inspection) -> Checked:
         """Looks at a drive."""
 
-    def finding(self, subject: str, verdict: Verdict, text: str, fault: str = "", **values: float) -> Finding:
+    def finding(
+        self,
+        subject: str,
+        verdict: Verdict,
+        text: str,
+        values: Mapping[str, float] | None = None,
+        fault: str = "",
+    ) -> Finding:
         """A finding of this check."""
-        return Finding(self.name, subject, fault, verdict, text, values)
+        return Finding(self.name, subject, fault, verdict, text, values or {})
 
 
 def graded(value: float, warn: float, fail: float) -> Verdict:

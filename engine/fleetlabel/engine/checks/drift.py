@@ -20,7 +20,7 @@ from fleetlabel.engine.checks.extrinsics import lidar_rotations
 from fleetlabel.engine.checks.poses import find_jumps
 from fleetlabel.engine.checks.rotations import rotation_of
 from fleetlabel.geometry import se3
-from fleetlabel.geometry.arrays import F64, I64
+from fleetlabel.geometry.arrays import F64, I64, Bool
 from fleetlabel.model.sensors import Sensor, SensorKind
 from fleetlabel.model.sweep import Sweep
 
@@ -76,7 +76,7 @@ class PoseDrift(Check):
         n = len(slips.way_m)
         if n < _LEAST_PAIRS:
             text = f"cannot be told: only {n} pairs of sweeps are {_WAY_M:.0f} m apart and look alike"
-            return self.finding(EGO, Verdict.UNKNOWN, text, pairs=n)
+            return self.finding(EGO, Verdict.UNKNOWN, text, {"pairs": n})
         rate = slips.moved_m / slips.way_m[:, None]
         mean = np.median(rate, axis=0)
         spread = 1.4826 * np.median(np.abs(rate - mean), axis=0) * 1.2533 / np.sqrt(n)  # of a median
@@ -88,13 +88,13 @@ class PoseDrift(Check):
         }  # fmt: skip
         told = f"{100 * size:.2f} % of the way driven, +-{100 * sigma:.2f}"
         if size < _WARN_SHARE or size < _CERTAIN * sigma:
-            return self.finding(EGO, Verdict.PASS, told, **values)
+            return self.finding(EGO, Verdict.PASS, told, values)
         side = "left" if mean[1] > 0 else "right"
         way = "ahead of" if mean[0] > 0 else "behind"
         which = side if abs(mean[1]) >= abs(mean[0]) else way
         text = f"poses drift to the {which}" if which == side else f"poses run {way} the vehicle"
         text += f" by {told}; or the lidar is turned about its vertical axis"
-        return self.finding(EGO, graded(size, _WARN_SHARE, _FAIL_SHARE), text, "pose-drift", **values)
+        return self.finding(EGO, graded(size, _WARN_SHARE, _FAIL_SHARE), text, values, "pose-drift")
 
 
 def _measured(inspection: Inspection, lidar: Sensor) -> Slips:
@@ -150,8 +150,11 @@ def _pairs(inspection: Inspection, lidar: str) -> list[tuple[int, int]]:
         # A sweep is stretched over a turn: a jump within it spoils it as well.
         if not np.any((jumped_ns > times[first] - 1.5e8) & (jumped_ns < times[second] + 1.5e8)):
             pairs.append((first, second))
-    chosen = np.unique(np.linspace(0, len(pairs) - 1, _PAIRS).round().astype(int)) if pairs else []
-    return [pairs[row] for row in chosen]
+    if not pairs:
+        return []
+    return [
+        pairs[row] for row in np.unique(np.linspace(0, len(pairs) - 1, _PAIRS).round().astype(int)).tolist()
+    ]
 
 
 def _cloud(sweep: Sweep, sensor: Sensor, inspection: Inspection, world_from_here: F64) -> F64:
@@ -161,7 +164,8 @@ def _cloud(sweep: Sweep, sensor: Sensor, inspection: Inspection, world_from_here
     points = points[(away > _NEAREST_M) & (away < _FARTHEST_M)]
     _, first = np.unique(np.floor(points / _CELL_M).astype(np.int64), axis=0, return_index=True)
     points = points[np.sort(first)]
-    return points[:: max(len(points) // _MOST_POINTS, 1)]
+    cloud: F64 = points[:: max(len(points) // _MOST_POINTS, 1)]
+    return cloud
 
 
 def _fit(still: F64, moving: F64) -> F64 | None:
@@ -175,10 +179,10 @@ def _fit(still: F64, moving: F64) -> F64 | None:
         for _ in range(rounds):
             moved = se3.apply(motion, moving)
             distance, row = tree.query(moved, distance_upper_bound=2.0 * reach_m)
-            near = np.isfinite(distance)
+            near, row = np.isfinite(distance), np.asarray(row)
             near[near] = flat[row[near]]
-            here, n, there = moved[near], normal[row[near]], still[row[near]]
-            residual = np.einsum("ni,ni->n", there - here, n)
+            here, n = moved[near], normal[row[near]]
+            residual = np.einsum("ni,ni->n", still[row[near]] - here, n)
             good = np.abs(residual) < reach_m
             if good.sum() < _LEAST_MATCHES:
                 return None
@@ -188,7 +192,7 @@ def _fit(still: F64, moving: F64) -> F64 | None:
     return motion
 
 
-def _planes(points: F64, tree: cKDTree) -> tuple[F64, np.ndarray]:
+def _planes(points: F64, tree: cKDTree) -> tuple[F64, Bool]:
     """Normals (P, 3), and whether there is a plane at all."""
     _, rows = tree.query(points, k=_PLANE_POINTS)
     around = points[rows] - points[rows].mean(axis=1, keepdims=True)

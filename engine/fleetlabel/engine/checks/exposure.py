@@ -101,7 +101,7 @@ class PictureHealth(Check):
             since = inspection.time_s(int(inspection.info.frame_timestamp_ns[first]))
             text = f"frozen from frame {first} ({since:.1f} s) to {last}: {n_frozen} pictures repeat an earlier one"
             found = values | {"first_frame": first, "last_frame": last, "frozen_frames": n_frozen}
-            return self.finding(camera, Verdict.FAIL, text, "frozen", **found)
+            return self.finding(camera, Verdict.FAIL, text, found, "frozen")
         for fault, which, told in (
             ("broken", health.broken, "cannot be decoded"),
             ("blank", health.blank, "show nothing"),
@@ -113,9 +113,9 @@ class PictureHealth(Check):
                 first = int(health.frames[int(np.argmax(which))])
                 text = f"{int(which.sum())} of {len(which)} pictures {told}, first in frame {first}"
                 found = values | {"share_percent": 100 * share, "first_frame": first}
-                return self.finding(camera, verdict, text, fault, **found)
+                return self.finding(camera, verdict, text, found, fault)
         text = f"mean grey {values['mean_grey']:.0f}, contrast {values['contrast']:.0f}, of 255"
-        return self.finding(camera, Verdict.PASS, text, **values)
+        return self.finding(camera, Verdict.PASS, text, values)
 
 
 def camera_health(inspection: Inspection, camera: str) -> CameraHealth:

@@ -60,12 +60,12 @@ class Extrinsics(Check):
         }  # fmt: skip
         told = f"{np.degrees(size):.2f} +-{np.degrees(sigma):.2f} degrees"
         if not stands_out(measured, TURNED_RAD):
-            return self.finding(sensor, Verdict.PASS, f"as calibrated, within {told}", **values)
+            return self.finding(sensor, Verdict.PASS, f"as calibrated, within {told}", values)
         text = (
             f"turned by {told} from its calibration (about its axes x {own_deg[0]:+.2f}, y {own_deg[1]:+.2f}, "
             f"z {own_deg[2]:+.2f})"
         )
-        return self.finding(sensor, graded(size, TURNED_RAD, _FAIL_RAD), text, "extrinsic", **values)
+        return self.finding(sensor, graded(size, TURNED_RAD, _FAIL_RAD), text, values, "extrinsic")
 
 
 def lidar_rotations(inspection: Inspection) -> Mapping[str, F64]:

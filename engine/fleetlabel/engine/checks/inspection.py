@@ -18,7 +18,7 @@ from fleetlabel.engine.checks.exposure import CameraHealth, camera_health
 from fleetlabel.engine.checks.lidar_edges import LidarEdges, lidar_edges
 from fleetlabel.engine.checks.recording import Recording
 from fleetlabel.engine.detect.picture import decode_picture, picture_size
-from fleetlabel.geometry.arrays import I64, U8, Bool
+from fleetlabel.geometry.arrays import F64, I64, U8, Bool
 from fleetlabel.model.errors import FleetLabelError
 from fleetlabel.model.sensors import Sensor, SensorKind
 from fleetlabel.model.sweep import Sweep
@@ -37,8 +37,8 @@ class Shown:
 
     time_s: float
     grey: U8
-    calibrated_px: np.ndarray
-    fitted_px: np.ndarray
+    calibrated_px: F64
+    fitted_px: F64
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -96,7 +96,7 @@ class Inspection:
             jpeg = self.recording.jpeg(camera, frame)
             width, _ = picture_size(jpeg)
             shrink = next((n for n in (8, 4, 2) if width / n >= _WIDTH_PX[0]), 1)
-            grey = cv2.cvtColor(decode_picture(jpeg, reduction=shrink).rgb, cv2.COLOR_RGB2GRAY)
+            grey: U8 = cv2.cvtColor(decode_picture(jpeg, reduction=shrink).rgb, cv2.COLOR_RGB2GRAY)
         except FleetLabelError:
             return None
         if grey.shape[1] > _WIDTH_PX[1]:
@@ -174,12 +174,13 @@ class Inspection:
             speed_mps=float(np.sqrt(np.mean(self.speed_mps(times) ** 2))),
         )  # fmt: skip
 
-    def speed_mps(self, timestamp_ns: I64) -> np.ndarray:
+    def speed_mps(self, timestamp_ns: I64) -> F64:
         """Speeds (N,) of the vehicle."""
         half = 100_000_000
         ahead = self.info.trajectory.poses_at(timestamp_ns + half)[:, :3]
         behind = self.info.trajectory.poses_at(timestamp_ns - half)[:, :3]
-        return np.linalg.norm(ahead - behind, axis=1) / (2 * half / 1e9)
+        speed: F64 = np.linalg.norm(ahead - behind, axis=1) / (2 * half / 1e9)
+        return speed
 
     def moving(self, timestamp_ns: I64) -> Bool:
         """Whether (N,) the vehicle drives."""

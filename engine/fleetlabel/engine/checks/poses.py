@@ -66,7 +66,7 @@ class PoseJumps(Check):
         values = {"usual_m": float(np.median(jumps.left_m)), "jumps": float(jumps.jumped.sum())}
         if not jumps.jumped.any():
             text = f"no jump: steps are as foretold within {jumps.left_m.max():.3f} m"
-            return self.finding(EGO, Verdict.PASS, text, **values, largest_m=float(jumps.left_m.max()))
+            return self.finding(EGO, Verdict.PASS, text, values | {"largest_m": float(jumps.left_m.max())})
         score = np.where(jumps.jumped, np.maximum(jumps.left_m / _FAIL_M, jumps.left_rad / _FAIL_RAD), -1.0)
         worst = int(np.argmax(score))
         at_s = inspection.time_s(int(jumps.time_ns[worst]))
@@ -75,16 +75,8 @@ class PoseJumps(Check):
         text = f"jumps by {size_m:.2f} m and {np.degrees(size_rad):.2f} degrees at {at_s:.2f} s"
         if jumps.jumped.sum() > 1:
             text += f", the largest of {int(jumps.jumped.sum())} jumps"
-        return self.finding(
-            EGO,
-            verdict,
-            text,
-            "pose-jump",
-            **values,
-            jump_m=size_m,
-            jump_deg=float(np.degrees(size_rad)),
-            at_s=at_s,
-        )
+        found = {"jump_m": size_m, "jump_deg": float(np.degrees(size_rad)), "at_s": at_s}
+        return self.finding(EGO, verdict, text, values | found, "pose-jump")
 
 
 def find_jumps(trajectory: Trajectory) -> Jumps:

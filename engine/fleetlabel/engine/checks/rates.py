@@ -81,7 +81,7 @@ class FrameRates(Check):
         if there or inspection.info.n_frames < _LEAST_SAMPLES:
             return self.finding(sensor, Verdict.UNKNOWN, f"{there} samples are too few to tell a rate")
         text = f"no data in any of the {inspection.info.n_frames} frames"
-        return self.finding(sensor, Verdict.FAIL, text, "dropped", lost_percent=100.0)
+        return self.finding(sensor, Verdict.FAIL, text, {"lost_percent": 100.0}, "dropped")
 
     def _judged(self, sensor: str, rate: Rate) -> Finding:
         share = rate.lost_share
@@ -102,11 +102,11 @@ class FrameRates(Check):
             told += f"; {rate.unusable} samples cannot be used"
         faults = (("dropped", drops), ("jitter", jitter), ("unusable", broken))
         fault = next((name for name, graded_ in faults if graded_ is verdict is not Verdict.PASS), "")
-        return self.finding(
-            sensor, verdict, told, fault,
-            rate_hz=1 / rate.period_s, lost=rate.lost, lost_percent=100 * share,
-            longest_gap_s=rate.longest_gap_s, jitter_ms=1e3 * rate.jitter_s, unusable=rate.unusable,
-        )  # fmt: skip
+        values = {
+            "rate_hz": 1 / rate.period_s, "lost": rate.lost, "lost_percent": 100 * share,
+            "longest_gap_s": rate.longest_gap_s, "jitter_ms": 1e3 * rate.jitter_s, "unusable": rate.unusable,
+        }  # fmt: skip
+        return self.finding(sensor, verdict, told, values, fault)
 
 
 def _rate(inspection: Inspection, sensor: str) -> Rate | None:

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from fleetlabel.engine.checks.clocks import ClockOffsets
-from fleetlabel.engine.checks.contract import Check, Checked, Finding, Verdict, worst
+from fleetlabel.engine.checks.contract import EGO, Check, Checked, Finding, Verdict, worst
 from fleetlabel.engine.checks.drift import PoseDrift
 from fleetlabel.engine.checks.exposure import PictureHealth
 from fleetlabel.engine.checks.extrinsics import Extrinsics
@@ -19,6 +21,8 @@ from fleetlabel.engine.checks.rates import FrameRates
 from fleetlabel.engine.checks.recording import Recording
 from fleetlabel.engine.checks.sectors import LidarSectors
 from fleetlabel.engine.checks.trends import CalibrationTrend
+from fleetlabel.geometry.trajectory import OutOfRangeError
+from fleetlabel.model.errors import FleetLabelError
 
 ALGORITHM_VERSION = 1
 CHECKS: tuple[Check, ...] = (
@@ -83,7 +87,7 @@ def run_checks(
     inspection = Inspection(recording)
     findings: list[Finding] = []
     for check in CHECKS:
-        checked = check.run(inspection)
+        checked = _looked(check, inspection)
         findings += checked.findings
         if pictures is not None:
             _draw(check, checked, pictures)
@@ -93,6 +97,15 @@ def run_checks(
     if pictures is not None:
         (pictures / "report.json").write_text(json.dumps(report.to_dict(), indent=1) + "\n")
     return report
+
+
+def _looked(check: Check, inspection: Inspection) -> Checked:
+    """What a check finds; a drive that it cannot cope with is not told to be good, and ingest goes on."""
+    try:
+        return check.run(inspection)
+    except (FleetLabelError, OutOfRangeError, np.linalg.LinAlgError) as error:
+        text = f"{check.looks_at} cannot be told: {error}"
+        return Checked((check.finding(EGO, Verdict.UNKNOWN, text),))
 
 
 def _draw(check: Check, checked: Checked, folder: Path) -> None:

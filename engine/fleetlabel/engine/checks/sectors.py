@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 _SECTORS = 72
 _DEGREES = 360 / _SECTORS
 _LEAST_SWEEPS = 5
+_LEAST_RETURNS = 10  # in a usual sector: fewer say nothing of an empty one
 _EMPTY_SHARE = 0.02  # of the median over sectors: fewer returns are none
 _OUTSIDE_DEG = 90.0  # a gap this wide is where the lidar does not look
 _WARN_DEG, _FAIL_DEG = 10.0, 20.0
@@ -50,6 +51,8 @@ class LidarSectors(Check):
             return self.finding(
                 lidar, Verdict.UNKNOWN, f"{len(counts)} sweeps are too few to learn what it covers"
             )
+        if not counts.any() or float(np.median(counts[counts > 0])) < _LEAST_RETURNS:
+            return self.finding(lidar, Verdict.UNKNOWN, "sweeps have too few points to learn what it covers")
         empty = _empty(counts)
         usual = ~(np.mean(empty, axis=0) > 0.5)
         outside = _outside(~usual)
@@ -71,11 +74,11 @@ class LidarSectors(Check):
                 f"sees nothing in {blocked_deg:.0f} degrees around {middle:+.0f} degrees (left of its x axis)"
             )
             verdict = graded(blocked_deg, _WARN_DEG, _FAIL_DEG)
-            return self.finding(lidar, verdict, text, "sector-blocked", **values, middle_deg=middle)
+            return self.finding(lidar, verdict, text, values | {"middle_deg": middle}, "sector-blocked")
         if often >= _LOST_SWEEPS:
             text = f"{typical:.0f} degrees are empty in {100 * often:.0f} % of the sweeps"
-            return self.finding(lidar, graded(typical, _WARN_DEG, _FAIL_DEG), text, "sector-lost", **values)
-        return self.finding(lidar, Verdict.PASS, f"covers {values['covered_deg']:.0f} degrees", **values)
+            return self.finding(lidar, graded(typical, _WARN_DEG, _FAIL_DEG), text, values, "sector-lost")
+        return self.finding(lidar, Verdict.PASS, f"covers {values['covered_deg']:.0f} degrees", values)
 
 
 def _counted(inspection: Inspection, lidar: str) -> tuple[I64, F64]:
@@ -94,8 +97,7 @@ def _counted(inspection: Inspection, lidar: str) -> tuple[I64, F64]:
 
 def _empty(counts: F64) -> Bool:
     """(N, sectors) whether there is as good as nothing."""
-    usual = np.median(counts[counts > 0]) if (counts > 0).any() else 1.0
-    empty: Bool = counts <= _EMPTY_SHARE * usual
+    empty: Bool = counts <= _EMPTY_SHARE * np.median(counts[counts > 0])
     return empty
 
 

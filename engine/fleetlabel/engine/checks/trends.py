@@ -75,7 +75,7 @@ class CalibrationTrend(Check):
             text += f"; its clock changes by {late:+.0f} +-{late_sigma:.0f} ms"
             if late_sigma <= _BLIND_MS and abs(late) > _CERTAIN * late_sigma and abs(late) >= _WARN_MS:
                 verdict, fault = graded(abs(late), _WARN_MS, _FAIL_MS), "clock-drift"
-        return self.finding(camera, verdict, text, fault, **values)
+        return self.finding(camera, verdict, text, values, fault)
 
 
 def _trend(pair: Pair, length_s: float) -> Trend | None:
@@ -112,11 +112,16 @@ def _draw(figure: Figure, pairs: list[Pair]) -> None:
         if not pair.windows:
             continue
         time = [when for when, _ in pair.windows]
-        size = [np.degrees(np.linalg.norm(one.rotation_rad)) for _, one in pair.windows]
-        turn.plot(time, size, "o-", label=pair.camera)
-        late.plot(time, [1e3 * one.late_s for _, one in pair.windows], "o-", label=pair.camera)
+        sigma = np.sqrt([np.diag(one.covariance) for _, one in pair.windows])
+        size = np.degrees([np.linalg.norm(one.rotation_rad) for _, one in pair.windows])
+        bars = np.degrees(np.linalg.norm(sigma[:, :TIME], axis=1))
+        turn.errorbar(time, size, bars, fmt="o-", capsize=2, label=pair.camera)
+        milliseconds = 1e3 * np.array([one.late_s for _, one in pair.windows])
+        late.errorbar(time, milliseconds, 1e3 * sigma[:, TIME], fmt="o-", capsize=2)
     turn.set_title("turned from the calibration, degrees", fontsize=8, loc="left")
     late.set_title("pictures later than they say, ms", fontsize=8, loc="left")
     for axis in (turn, late):
         axis.set_xlabel("seconds into the drive")
+    turn.set_ylim(0, 2 * _FAIL_DEG)
+    late.set_ylim(-1.5 * _FAIL_MS, 1.5 * _FAIL_MS)
     turn.legend(fontsize=6)
