@@ -7,16 +7,22 @@ everything that the app does for a step but the renderer's drawing of the perspe
 their overlays, top, side and rear view, timeline, list, object strip, header, and the arrays of the scene. A step waits
 for its frame if it has not been fetched yet; people take a moment between two steps (``--pause``). Times are of one
 thread beside two that fetch. The list and the timeline are measured on a made-up drive of ``--tracks`` tracks.
+
+If the drive has ground truth, new cars are drawn where it has some in the middle frame, with two clicks each: on the
+point nearest to whoever looks, and on one in between. What share of them is where the truth is, within 0.7 m and 7
+degrees (fronts taken for backs are right), is told for the frame of the click, and once they were followed.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import shutil
 import tempfile
 import time
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -26,16 +32,24 @@ from fleetlabel.geometry import quaternion
 from fleetlabel.geometry.trajectory import Trajectory
 from fleetlabel.model.boxes import Boxes3D, Source
 from fleetlabel.store import SequenceInfo, SequenceStore
+from fleetlabel.viewers.editor.creating import USUAL_SIZES_M, Ghost, follow
 from fleetlabel.viewers.editor.editor import Editor
+from fleetlabel.viewers.editor.fitting import found_box
 from fleetlabel.viewers.editor.keys import KeyTable
 from fleetlabel.viewers.editor.local_source import LocalSource
 from fleetlabel.viewers.editor.perspective import color_points, cuboid_lines
+from fleetlabel.viewers.editor.pose import BoxPose
 from fleetlabel.viewers.panels.cameras_panel import draw_cameras
 from fleetlabel.viewers.panels.header_panel import draw_header
 from fleetlabel.viewers.panels.list_panel import draw_list
 from fleetlabel.viewers.panels.panes_panel import draw_panes
 from fleetlabel.viewers.panels.strip_panel import draw_strip
 from fleetlabel.viewers.panels.timeline_panel import draw_timeline
+from fleetlabel.viewers.sensors import SensorFrames
+
+# Cars that clicks are tried on have so many points, and so many above their middle.
+_FEWEST_POINTS, _FEWEST_UPPER = 60, 5
+_OFF_M, _OFF_RAD = 0.7, math.radians(7.0)
 
 
 def main() -> None:
@@ -52,8 +66,9 @@ def main() -> None:
         shutil.copytree(given.store, copy)
         result = _steps(copy, given.steps, given.pause)
         result |= _many_tracks(Path(folder) / "many.zarr", given.tracks)
+    result |= _clicks(SequenceStore.open(given.store))
     for name, spread in result.items():
-        print(f"{name:24} " + "  ".join(f"{key} {value:7.1f}" for key, value in spread.items()))
+        print(f"{name:24} " + "  ".join(f"{key} {value:7.2f}" for key, value in spread.items()))
     if given.json:
         given.json.write_text(json.dumps(result, indent=1))
 
@@ -121,6 +136,39 @@ def _many_tracks(root: Path, count: int) -> dict[str, dict[str, float]]:
         result[f"{name} ({count} tracks)"] = _spread(_timed(editor, draw))
     editor.close()
     return result
+
+
+def _clicks(store: SequenceStore) -> dict[str, dict[str, float]]:
+    """Shares of new cars from one click that are where the truth is."""
+    if "ground_truth" not in store.label_versions():
+        return {}
+    n, middle = store.info.n_frames, store.info.n_frames // 2
+    sensors = SensorFrames(store)
+    cloud = lru_cache(n)(lambda frame: sensors.cloud(frame).world_m)
+    poses = store.info.trajectory.at(store.info.frame_timestamp_ns)
+    forward, cars = poses[middle][:3, 0], store.labels3d("ground_truth", middle, middle + 1)
+    cars = cars.take(cars.class_labels() == "car")
+    eye = poses[middle][:3, 3] + [0.0, 0.0, 20.0] - 25.0 * forward
+    right = []
+    for row in range(len(cars)):
+        truth = BoxPose.of_row(cars, row)
+        half = 0.5 * np.array(truth.size_lwh_m)
+        own = cloud(middle)[np.all(np.abs(truth.local(cloud(middle))) <= half, axis=1)]
+        upper = own[own[:, 2] > truth.center_m[2]]
+        if len(own) < _FEWEST_POINTS or len(upper) < _FEWEST_UPPER:
+            continue
+        for seed in (upper[np.argmin(np.linalg.norm(upper - eye, axis=1))], upper[len(upper) // 2]):
+            guess = math.atan2(forward[1], forward[0])
+            box = found_box(cloud(middle), seed, USUAL_SIZES_M["car"], guess, poses[middle][:2, 3])
+            ghost = follow(Ghost("car", middle, {middle: box}), cloud, lambda f: poses[f][:2, 3], n)
+            right.append([_is_right(pose, truth) for pose in (box, ghost.poses[middle])])
+    at_frame, followed = np.mean(right, axis=0).tolist()
+    return {"clicks": {"cars": len(right) / 2, "right": at_frame, "right once followed": followed}}
+
+
+def _is_right(box: BoxPose, truth: BoxPose) -> bool:
+    off_m = float(np.linalg.norm(np.array(box.center_m) - truth.center_m))
+    return off_m < _OFF_M and abs(math.remainder(box.yaw_rad - truth.yaw_rad, math.pi)) < _OFF_RAD
 
 
 def _timed(editor: Editor, draw: Callable[[Editor], Any]) -> list[float]:

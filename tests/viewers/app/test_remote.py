@@ -189,7 +189,10 @@ def test_two_people_on_one_track_are_shown_both_sides(stand: Stand, place: Town,
     assert MIDDLE not in ann.source.now[TRACK["shifted"]].poses
     ann.select(TRACK["misnamed"])
     press(ann, Key("1"))  # work goes on meanwhile, and is sent after the decision
-    ann.select(TRACK["shifted"])
+    assert ann.session.saved.startswith("Saved")
+    tick_until(ann, lambda: ann.source.standing.unsent == 2)
+    assert ann.session.selected == TRACK["misnamed"]
+    assert ann.session.clash is clash
     press(ann, Key(decision))
     tick_until(ann, lambda: all_sent(ann))
     item = place.labels.now[TRACK["shifted"]]

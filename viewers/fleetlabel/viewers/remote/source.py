@@ -76,14 +76,15 @@ class RemoteSource(LabelsSource):
 
     def commit(self, edits: Sequence[Edit], *, active_ms: int, request_id: str) -> Commit:
         """Saves edits on this machine's disk, and has them sent."""
+        decided = request_id in self._replica.refused
         done = self._replica.commit(edits, active_ms=active_ms, request_id=request_id)
-        self._changed_here()
+        self._changed_here(decided)
         return done
 
     def give_up(self, request_id: str) -> None:
         """Lets edits go that were refused."""
         self._replica.give_up(request_id)
-        self._changed_here()
+        self._changed_here(decided=True)
 
     def undo(self) -> Commit | None:
         """Takes back the author's last edits; None if there are none."""
@@ -98,9 +99,12 @@ class RemoteSource(LabelsSource):
         self._changed_here()
         return done
 
-    def _changed_here(self) -> None:
+    def _changed_here(self, decided: bool = False) -> None:
         self.labels = self._replica.labels
-        self._link.decided()
+        if decided:
+            self._link.decided()
+        else:
+            self._link.wake()
 
     @property
     def standing(self) -> Standing:
