@@ -17,6 +17,7 @@ _MOUSE = (
     ("Ctrl+drag", "the same, from where it is let go"),
     ("double click", "a small picture: enlarge"),
     ("wheel", "zoom"),
+    ("Shift, Alt", "with W A S D Q E: far, finely"),
     ("drag, Shift+drag", "scene: turn, move"),
 )
 
