@@ -85,8 +85,12 @@ class Layout(ABC):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if error is None:
-            self.finish()
+        try:
+            if error is None:
+                self.finish()
+        except BaseException as failed:  # what is not finished is no file
+            self._open.__exit__(type(failed), failed, failed.__traceback__)
+            raise
         self._open.__exit__(kind, error, trace)
 
     def _lists(self, name_of: str) -> dict[str, TextIO]:
