@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from fleetlabel.engine.detect import load_weights
 from fleetlabel.engine.ingest import open_sequence
+from fleetlabel.engine.pipeline.checking import plan_check, what_checks_say
 from fleetlabel.engine.pipeline.choice import CHOICES
 from fleetlabel.engine.pipeline.config import RunConfig
 from fleetlabel.engine.pipeline.detecting import SettledDetector, plan_detect, settling
@@ -88,6 +89,7 @@ def ingest(
     session = _Session.ingesting(source, config, observer, hire)
     with session.driving():
         session.ingest()
+        session.execute(plan_check(session.store, config))
         return session.outcome()
 
 
@@ -209,7 +211,8 @@ class _Session:
         """Makes whatever is missing of the labels."""
         settled = settled or self.settle()
         self.labels, tasks = plan_labels(self.store, self._config, self.warnings, settled)
-        self.execute(tasks)
+        checking = plan_check(self.store, self._config) if self._source is not None else []
+        self.execute([*checking, *tasks])
 
     @contextmanager
     def driving(self) -> Iterator[None]:
@@ -255,6 +258,8 @@ class _Session:
         """What this call did; writes its ledger beside the store if it did anything."""
         wall_s = time.perf_counter() - self._started_s
         info = self.store.info
+        if self._source is not None:
+            self.warnings.extend(what_checks_say(self.store))
         ledger = make_ledger(
             info.name, info.n_frames, wall_s, self._config.workers, self._finished, self.warnings
         )
