@@ -7,9 +7,9 @@ machine, so that both share its cores. ``--write`` puts the table into README.md
 
 * boxes: 2,000,000 cuboids, read through the client into numpy.
 * pictures: 600 pictures of 200 kB in one stream, out of the store's files, which the system has in its memory, through
-  the client into bytes. Beside them a bare grpc.aio server: its handler writes 600 messages of that size, which are all
-  bytes objects that it has, to one stream of a bare grpc client, without protobuf, token, log or limits. Best of five,
-  alternating; the first time, when the engine opens the pictures, is told apart.
+  the client, which gives views of their messages. Beside them a bare grpc.aio server: its handler writes 600 messages
+  of that size, which are all bytes objects that it has, to one stream of a bare grpc client, without protobuf, token,
+  log or limits. Best of five, alternating; the first time, when the engine opens the pictures, is told apart.
 * readers: 100 connections, each of which reads 20 frames of labels about once a second, while 10 others save an edit
   about once a second; then the same while an operation with one worker detects objects. The first three seconds, in
   which the engine opens the labels for the first time, are told apart.
@@ -136,7 +136,7 @@ def pictures_per_second(engine: Engine) -> dict[str, Any]:
             bare.append(PICTURES / (time.perf_counter() - began_s))
             assert sizes == [PICTURE_BYTES] * PICTURES
             began_s = time.perf_counter()
-            sizes = [len(picture.data) for picture in frames.pictures()]
+            sizes = [len(picture.file) for picture in frames.pictures()]
             ours.append(PICTURES / (time.perf_counter() - began_s))
             assert sizes == [PICTURE_BYTES] * PICTURES
     return {

@@ -50,7 +50,7 @@ class RemoteFrames:
         self._connection = connection
         self._sequence_id = sequence_id
         self._stub = connection.stub(FrameServiceStub)
-        # Left serialized: a picture is copied once on its way out of its message.
+        # Left serialized: a picture is a view of its message.
         self._pictures = connection.stub(_unparsed_pictures)
 
     def calibration(self) -> tuple[Sensor, ...]:

@@ -29,14 +29,20 @@ class Picture:
         camera, frame: which.
         timestamp_ns: when it was exposed; of a missing one, the frame's own time.
         status: what there is.
-        data: the file as the source had it, JPEG or PNG; empty if it is missing.
+        file: the file as the source had it, JPEG or PNG; empty if it is missing. From an engine it is a view of the
+            message that it came in, which cost no copy.
     """
 
     camera: str
     frame: int
     timestamp_ns: int
     status: SampleStatus
-    data: bytes
+    file: bytes | memoryview
+
+    @property
+    def data(self) -> bytes:
+        """The file's bytes; of a view, a copy."""
+        return bytes(self.file)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -94,7 +100,7 @@ def _varint(number: int) -> bytes:
 
 
 def picture_of(serialized: bytes) -> Picture:
-    """The picture that a serialized message holds, whose file is copied once.
+    """The picture that a serialized message holds, whose file is a view of it.
 
     Raises:
         RequestError: it is no such message, or its status is none.
@@ -106,7 +112,7 @@ def picture_of(serialized: bytes) -> Picture:
         if begin + length == len(serialized):
             with suppress(DecodeError):
                 head = pb.StreamPicturesResponse.FromString(serialized[:at])
-                return _picture(head, serialized[begin:])
+                return _picture(head, memoryview(serialized)[begin:])
         at = serialized.find(_PICTURE_TAG, at + 1)
     try:
         message = pb.StreamPicturesResponse.FromString(serialized)
@@ -115,8 +121,8 @@ def picture_of(serialized: bytes) -> Picture:
     return _picture(message, message.picture)
 
 
-def _picture(head: pb.StreamPicturesResponse, data: bytes) -> Picture:
-    return Picture(head.camera, head.frame, head.timestamp_ns, status_of(head.status, "status"), data)
+def _picture(head: pb.StreamPicturesResponse, file: bytes | memoryview) -> Picture:
+    return Picture(head.camera, head.frame, head.timestamp_ns, status_of(head.status, "status"), file)
 
 
 def _length(serialized: bytes, at: int) -> tuple[int, int]:
