@@ -31,7 +31,17 @@ def test_a_run_ends_in_labels_a_ledger_and_an_intact_store(
     assert verify(store) == []
     assert summary["content_hash"] == content_hash(out)
     stages = [line["stage"] for line in summary["ledger"]["stages"]]
-    assert set(stages) == {"ingest", "detect", "lift", "track2d", "track3d", "smooth2d", "smooth3d", "labels"}
+    assert set(stages) == {
+        "ingest",
+        "check",
+        "detect",
+        "lift",
+        "track2d",
+        "track3d",
+        "smooth2d",
+        "smooth3d",
+        "labels",
+    }
     assert json.loads((tmp_path / "drive.ledger.json").read_text()) == summary["ledger"]
 
     cuboids = store.labels3d(summary["labels"])

@@ -15,6 +15,7 @@ from fleetlabel.store.object_path import ObjectPath
 
 JOURNAL = "journal/edits.log"  # the people's edits
 LEASES = "journal/leases.json"  # where they were sent
+INTAKE = "intake"  # what checks said of the drive when it came
 JOURNAL_LOCK = f"journal/{LOCK}"  # on object storage
 INDEX = "commits.json"  # of a table on object storage
 

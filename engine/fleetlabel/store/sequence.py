@@ -36,7 +36,7 @@ from fleetlabel.store.description import (
 )
 from fleetlabel.store.durable import LOCK
 from fleetlabel.store.groups import DOCUMENT, read_group, subgroups, write_group
-from fleetlabel.store.hierarchy import JOURNAL, add_group, is_table, strangers, walk_groups
+from fleetlabel.store.hierarchy import INTAKE, JOURNAL, add_group, is_table, strangers, walk_groups
 from fleetlabel.store.info import SequenceInfo
 from fleetlabel.store.journal import Journal, JournalFile
 from fleetlabel.store.lease import Lease
@@ -214,6 +214,19 @@ class SequenceStore:
         for name in subgroups(self.root / CALIBRATION):
             if name != head["calibration"]:
                 durable.take_away(self.root / CALIBRATION / name)
+
+    def intake(self) -> dict[str, Any] | None:
+        """What checks said of the drive, as :mod:`fleetlabel.engine.checks` wrote it; None: nobody has looked yet."""
+        return read_group(self.root / INTAKE)
+
+    def write_intake(self, report: Mapping[str, Any]) -> None:
+        """Keeps what checks said of the drive, in the place of what was said before; no content hash covers it."""
+        write_group(self.root / INTAKE, report)
+
+    def forget_intake(self) -> None:
+        """Takes away what checks said: the drive is not what it was."""
+        if self.intake() is not None:
+            durable.take_away(self.root / INTAKE)
 
     def journal(self) -> Journal:
         """The people's edits, as they were written; :mod:`fleetlabel.labels` knows what they mean."""

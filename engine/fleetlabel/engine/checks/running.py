@@ -22,7 +22,7 @@ from fleetlabel.engine.checks.recording import Recording
 from fleetlabel.engine.checks.sectors import LidarSectors
 from fleetlabel.engine.checks.trends import CalibrationTrend
 from fleetlabel.geometry.trajectory import OutOfRangeError
-from fleetlabel.model.errors import FleetLabelError
+from fleetlabel.model.errors import FleetLabelError, UsageError
 
 ALGORITHM_VERSION = 1
 CHECKS: tuple[Check, ...] = (
@@ -111,9 +111,13 @@ def _looked(check: Check, inspection: Inspection) -> Checked:
 def _draw(check: Check, checked: Checked, folder: Path) -> None:
     if checked.draw is None:
         return
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise UsageError(
+            f"pictures of checks need matplotlib, which is not installed ({error}); `pip install 'fleetlabel[plots]'`"
+        ) from error
     folder.mkdir(parents=True, exist_ok=True)
     figure = Figure(figsize=(14, 8), layout="constrained")
     FigureCanvasAgg(figure)

@@ -124,4 +124,5 @@ def _draw(figure: Figure, pairs: list[Pair]) -> None:
         axis.set_xlabel("seconds into the drive")
     turn.set_ylim(0, 2 * _FAIL_DEG)
     late.set_ylim(-1.5 * _FAIL_MS, 1.5 * _FAIL_MS)
-    turn.legend(fontsize=6)
+    if any(pair.windows for pair in pairs):
+        turn.legend(fontsize=6)

@@ -19,6 +19,7 @@ from rich.console import Console
 
 from fleetlabel.engine.cli import (
     bench,
+    check,
     collecting,
     deleting,
     demo,
@@ -121,6 +122,7 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "verify": verifying.verify,
     "gc": collecting.gc,
     "delete": deleting.delete,
+    "check": check.check,
     "validate": validating.validate,
     "history": labels.history,
     "diff": labels.diff,

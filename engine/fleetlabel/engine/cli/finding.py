@@ -43,6 +43,16 @@ class Check(StrEnum):
     UNCHECKED = "unchecked"
 
 
+class Intake(StrEnum):
+    """What checks of a drive said."""
+
+    PASS = "pass"
+    UNKNOWN = "unknown"
+    WARN = "warn"
+    FAIL = "fail"
+    UNCHECKED = "unchecked"
+
+
 NameOption = Annotated[
     str | None, typer.Option("--name", help="Of the drive; * and ? stand for anything.", show_default=False)
 ]
@@ -72,6 +82,10 @@ ReviewOption = Annotated[Review | None, typer.Option("--review", help="How far p
 CheckOption = Annotated[
     Check | None, typer.Option("--check", help="What `verify ROOT` said of the store as it is now.")
 ]
+IntakeOption = Annotated[
+    Intake | None,
+    typer.Option("--intake", help="What checks said of the drive when it was ingested, or `check` since."),
+]
 QuarantinedOption = Annotated[
     bool | None,
     typer.Option("--quarantined/--no-quarantined", help="Has samples that could not be used."),
@@ -93,6 +107,7 @@ def find(
     least_boxes: MinBoxesOption = None,
     review: ReviewOption = None,
     check: CheckOption = None,
+    intake: IntakeOption = None,
     quarantined: QuarantinedOption = None,
     as_json: opt.Json = False,
 ) -> None:
@@ -100,7 +115,7 @@ def find(
     from fleetlabel.engine.fleet.catalogue import find as look
 
     query = query_of(
-        name, vehicle, start, stop, near, within, classes, least, least_boxes, review, check, quarantined
+        name, vehicle, start, stop, near, within, classes, least, least_boxes, review, check, quarantined, intake
     )
     with part_bar(0, "index") as bar:
         answer = look(root, query, lambda: bar.advance(bar.task_ids[0]))
@@ -131,6 +146,7 @@ def query_of(
     review: Review | None,
     check: Check | None,
     quarantined: bool | None,
+    intake: Intake | None = None,
 ) -> Query:
     """What a command's options ask for.
 
@@ -151,6 +167,7 @@ def query_of(
         least_boxes=_amounts(least_boxes, "--min-boxes"),
         review=review,
         check=check,
+        intake=intake,
         quarantined=quarantined,
     )
 
@@ -158,7 +175,7 @@ def query_of(
 def _print(root: Path, answer: Answer) -> None:
     # Tables need room: a pipe has no width of its own.
     console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 200)
-    columns = ("drive", "begins", "s", "frames", "vehicle", "objects", "review", "check")
+    columns = ("drive", "begins", "s", "frames", "vehicle", "objects", "review", "intake", "check")
     table = Table(*columns, box=None, header_style="bold")
     for column in (2, 3):
         table.columns[column].justify = "right"
@@ -175,6 +192,7 @@ def _print(root: Path, answer: Answer) -> None:
             Text(entry.vehicle or ""),
             Text(some + (", ..." if objects[_CLASSES_SHOWN:] else "")),
             entry.review,
+            entry.intake or "unchecked",
             found.check,
         )
     if answer.found:

@@ -31,6 +31,7 @@ def ingest(
     config: opt.ConfigFile = None,
     chunk_frames: opt.ChunkFrames = None,
     workers: opt.Workers = None,
+    checks: opt.Checks = None,
     as_json: opt.Json = False,
 ) -> None:
     """Read a drive log into a store."""
@@ -40,6 +41,7 @@ def ingest(
         "sequence": sequence,
         "chunk_frames": chunk_frames,
         "workers": workers,
+        "checks": checks,
     }
     with StageBars() as bars:
         outcome = pipeline.ingest(source, load_config(config, flags), bars)
@@ -129,6 +131,7 @@ def run(
     threads: opt.Threads = False,
     detect_needs: opt.DetectNeeds = None,
     wait_for_workers: opt.WaitForWorkers = None,
+    checks: opt.Checks = None,
     as_json: opt.Json = False,
 ) -> None:
     """From drive logs to tracked labels: ingest, prelabel, lift and track.
@@ -145,6 +148,7 @@ def run(
         "labels": labels,
         "chunk_frames": chunk_frames,
         "workers": workers,
+        "checks": checks,
         "fleet.cluster": cluster,
         "fleet.threads": threads or None,
         "fleet.detect_needs": parse_needs(detect_needs),

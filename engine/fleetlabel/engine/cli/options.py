@@ -93,6 +93,10 @@ WaitForWorkers = Annotated[
     float | None,
     typer.Option(metavar="SECONDS", help="Until a cluster has its first worker.", show_default="10"),
 ]
+Checks = Annotated[
+    bool | None,
+    typer.Option("--checks/--no-checks", help="Check the drive once it is ingested.", show_default="checks"),
+]
 LabelsName = Annotated[
     str | None,
     typer.Option("--labels", help="Name of the label version.", show_default="named after the run"),

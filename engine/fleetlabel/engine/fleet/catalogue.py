@@ -28,7 +28,7 @@ from fleetlabel.store.groups import read_group
 from fleetlabel.store.object_path import ObjectPath
 from fleetlabel.store.tombstones import tombstone_of
 
-_VERSION = 2  # of the index; another one is made anew
+_VERSION = 3  # of the index; another one is made anew
 _PATIENCE_S = 60.0
 _TABLE = "CREATE TABLE stores (name TEXT PRIMARY KEY, fingerprint TEXT NOT NULL, entry TEXT NOT NULL)"
 
@@ -47,6 +47,7 @@ class Query:
         least_objects, least_boxes: at least so many, by class.
         review: ``unlabelled``, ``unreviewed``, ``in-review`` or ``reviewed``.
         check: ``ok``, ``damaged`` or ``unchecked``: what ``fleetlabel verify`` said of the store as it is now.
+        intake: ``pass``, ``unknown``, ``warn``, ``fail`` or ``unchecked``: what checks of the drive said.
         quarantined: whether there are samples that could not be used.
     """
 
@@ -61,6 +62,7 @@ class Query:
     least_boxes: Mapping[str, int] = field(default_factory=dict)
     review: str | None = None
     check: str | None = None
+    intake: str | None = None
     quarantined: bool | None = None
 
 
@@ -230,6 +232,7 @@ def _fits(entry: Entry, query: Query) -> bool:
         and all(objects.get(name, 0) >= least for name, least in query.least_objects.items())
         and all(boxes.get(name, 0) >= least for name, least in query.least_boxes.items())
         and query.review in (None, entry.review)
+        and query.intake in (None, entry.intake or "unchecked")
         and query.quarantined in (None, entry.quarantined > 0)
         and _is_there(entry, query)
     )

@@ -39,6 +39,7 @@ def erase(store: SequenceStore, tombstone: Tombstone, forgotten: Forgotten) -> N
         forgotten: what people said of it, which goes as well.
     """
     _drop_unfinished(store)
+    store.forget_intake()
     if tombstone.frames is not None:
         _blank_frames(store, tombstone)
     elif tombstone.kind is not None and tombstone.sensor is not None:

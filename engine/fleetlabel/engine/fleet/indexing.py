@@ -19,7 +19,7 @@ from fleetlabel.model.errors import FleetLabelError, StoreNotFoundError
 from fleetlabel.model.sensors import SensorKind
 from fleetlabel.store import LabelVersion, SequenceStore
 from fleetlabel.store.groups import DOCUMENT, subgroups
-from fleetlabel.store.hierarchy import JOURNAL
+from fleetlabel.store.hierarchy import INTAKE, JOURNAL
 from fleetlabel.store.sequence import GROUND_TRUTH
 from fleetlabel.store.tombstones import FOLDER as TOMBSTONES
 
@@ -45,6 +45,8 @@ class Entry:
         edits: records of people's edits.
         review: ``unlabelled``, ``unreviewed`` (nobody edited), ``in-review`` (edits that are in no version yet) or
             ``reviewed`` (all are).
+        intake: what checks of the drive said, ``pass``, ``unknown`` (the data cannot tell), ``warn`` or ``fail``;
+            None: nobody has looked.
         quarantined: samples that could not be used.
         deleted: what people deleted of it, in words.
         objects, boxes: by class, in the newest labels; objects are tracks, of cuboids where there are any.
@@ -64,6 +66,7 @@ class Entry:
     labels: str | None = None
     edits: int = 0
     review: str = "unlabelled"
+    intake: str | None = None
     quarantined: int = 0
     deleted: tuple[str, ...] = ()
     objects: Mapping[str, int] | None = None
@@ -73,7 +76,7 @@ class Entry:
 
 def fingerprint(root: Path) -> str:
     """Changes whenever something that the catalogue tells of a store does; reads commit records' names only."""
-    digest = hashlib.sha256(_bytes(root / DOCUMENT))
+    digest = hashlib.sha256(_bytes(root / DOCUMENT) + _bytes(root / INTAKE / DOCUMENT))
     for name in subgroups(root / "labels"):
         digest.update(f"{name}\0".encode() + _bytes(root / "labels" / name / DOCUMENT))
     for name in subgroups(root / TOMBSTONES):
@@ -122,6 +125,7 @@ def _entry(name: str, store: SequenceStore) -> Entry:
         labels=None if version is None else version.name,
         edits=edits,
         review=_review(store, version, edits),
+        intake=(store.intake() or {}).get("verdict"),
         quarantined=_quarantined(store),
         deleted=tuple(str(tombstone) for tombstone in store.tombstones()),
         objects=objects,

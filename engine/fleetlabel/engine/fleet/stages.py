@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 
 from fleetlabel.engine.ingest import open_sequence
+from fleetlabel.engine.pipeline.checking import plan_check
 from fleetlabel.engine.pipeline.config import RunConfig
 from fleetlabel.engine.pipeline.detecting import SettledDetector
 from fleetlabel.engine.pipeline.ingesting import plan_ingest
@@ -25,12 +26,13 @@ from fleetlabel.store import SequenceInfo, SequenceStore, describe
 
 OPEN, PLAN, CLOSE = "open", "plan", "close"
 IN_ORDER = (
-    OPEN, "ingest", PLAN, "detect", "lift", "track2d", "track3d", "smooth2d", "smooth3d", "labels", CLOSE,
+    OPEN, "ingest", PLAN, "check", "detect", "lift", "track2d", "track3d", "smooth2d", "smooth3d", "labels", CLOSE,
 )  # fmt: skip
 
 _JPEG_BYTES_PER_PX = 0.5
 _PICTURES_AT_ONCE = 8
 _SWEEP_BYTES = 6_000_000
+_CHECK_BYTES = 400_000_000  # pictures of one camera, blurred in steps
 _ROW_BYTES = 50_000  # of boxes in a frame, with what tracking makes of them
 
 
@@ -61,7 +63,7 @@ def _plan(source: Path, config: RunConfig, settled: SettledDetector | None) -> T
     warnings: list[str] = []
     set_aside = finish_ingest(store, open_sequence(source, config.sequence), warnings)
     labels, planned = plan_labels(store, config, warnings, settled)
-    tasks = _with_bytes(planned, store.info)
+    tasks = _with_bytes([*plan_check(store, config), *planned], store.info)
     close = Task(
         CLOSE, "all", 0, store.info.n_frames, partial(_close, config.out, labels, len(set_aside)), keys(tasks)
     )
@@ -90,7 +92,7 @@ def _work(tasks: Iterable[Task]) -> int:
 def _whole_work(info: SequenceInfo) -> int:
     """Work of a sequence of which nothing is done yet."""
     cameras = len(info.of_kind(SensorKind.CAMERA))
-    return info.n_frames * (len(info.sensors) + 3 * cameras + 4)
+    return info.n_frames * (len(info.sensors) + 3 * cameras + 5)
 
 
 def _with_bytes(tasks: Sequence[Task], info: SequenceInfo) -> list[Task]:
@@ -103,6 +105,8 @@ def _n_bytes(task: Task, info: SequenceInfo) -> int:
     sensors = {sensor.name: sensor for sensor in info.sensors}
     if task.stage == "lift":
         return _SWEEP_BYTES * len(info.of_kind(SensorKind.LIDAR)) * 4 + frames * _ROW_BYTES
+    if task.stage == "check":
+        return _CHECK_BYTES
     if task.stage not in ("ingest", "detect"):
         return frames * _ROW_BYTES
     camera = sensors[task.sensor].camera

@@ -76,6 +76,7 @@ class RunConfig(BaseModel):
         detections2d: instead of a model: folder with another detector's 2D boxes (KITTI tracking detections).
         detections3d: instead of lifting: folder with another detector's cuboids (KITTI detection format).
         labels: name of the label version; by default named after the run.
+        checks: whether drives are checked when they are ingested.
         chunk_frames: frames per task; by default as :meth:`frames_per_task` says. Labels do not depend on it.
         workers: tasks at once; by default one per core.
         detect, lift, track: settings of the stages.
@@ -91,6 +92,7 @@ class RunConfig(BaseModel):
     detections2d: Path | None = None
     detections3d: Path | None = None
     labels: str | None = None
+    checks: bool = True
     chunk_frames: int | None = Field(default=None, ge=1)
     workers: int = Field(default_factory=lambda: len(os.sched_getaffinity(0)), ge=1)
     detect: DetectConfig = DetectConfig()
