@@ -97,17 +97,17 @@ def synthetic(args: argparse.Namespace, folder: Path) -> dict[str, Any]:
 def growth(args: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """Twice the frames, more cameras, more objects."""
     found: dict[str, Any] = {"frames": {}, "cameras": {}, "objects": {}}
-    stores = {frames: long_drive(args.drive, folder, frames) for frames in (60, 120, 240)}
+    stores = {frames: long_drive(args.drive, folder, frames) for frames in (30, 60, 120)}
     for frames, store in stores.items():
         found["frames"][frames] = bench_of(store, str(args.model), folder, repeats=args.repeats)
     cameras = [path.name for path in sorted((args.drive / "camera").iterdir())]
     for count in (1, 3):
-        few = fewer_cameras(stores[120], folder / f"cameras{count}.zarr", cameras[:count])
+        few = fewer_cameras(stores[60], folder / f"cameras{count}.zarr", cameras[:count])
         found["cameras"][count] = bench_of(few, str(args.model), folder, repeats=args.repeats)
-    found["cameras"][len(cameras)] = found["frames"][120]
+    found["cameras"][len(cameras)] = found["frames"][60]
     for conf in ("0.4", "0.1", "0.03"):
         found["objects"][conf] = bench_of(
-            stores[120], str(args.model), folder, "--conf", conf, repeats=args.repeats
+            stores[60], str(args.model), folder, "--conf", conf, repeats=args.repeats
         )
     return found
 

@@ -6,7 +6,15 @@ in parts, one per task, and a part exists only once it is committed.
 """
 
 from fleetlabel.store.info import SequenceInfo
-from fleetlabel.store.integrity import StoreInfo, TableInfo, describe, input_hash, labels_hash, verify
+from fleetlabel.store.integrity import (
+    StoreInfo,
+    TableInfo,
+    content_of,
+    describe,
+    input_hash,
+    labels_hash,
+    verify,
+)
 from fleetlabel.store.part import Part
 from fleetlabel.store.readers import CameraReader, LidarReader
 from fleetlabel.store.sequence import SequenceStore
@@ -27,6 +35,7 @@ __all__ = [
     "StoreInfo",
     "Table",
     "TableInfo",
+    "content_of",
     "describe",
     "input_hash",
     "labels_hash",

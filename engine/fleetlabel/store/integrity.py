@@ -72,11 +72,8 @@ def describe(store: SequenceStore) -> StoreInfo:
     Raises:
         CorruptStoreError: a record or a declaration is damaged.
     """
-    tables = tuple(_table_info(table) for table in tables_of(store.root))
+    tables, content_hash = content_of(store)
     head = read_group(store.root) or {}
-    digest = hashlib.sha256(canonical_json(head).encode())
-    for table in tables:
-        digest.update(f"{table.path} {table.content_hash}\n".encode())
     return StoreInfo(
         name=store.info.name,
         schema=head["schema"],
@@ -85,9 +82,22 @@ def describe(store: SequenceStore) -> StoreInfo:
         label_versions=store.label_versions(),
         bytes_on_disk=sum(file_sizes(store.root)),
         tables=tables,
-        content_hash=digest.hexdigest(),
+        content_hash=content_hash,
         tombstones=tuple(tombstone.to_dict() for tombstone in store.tombstones()),
     )
+
+
+def content_of(store: SequenceStore) -> tuple[tuple[TableInfo, ...], str]:
+    """Tables and content hash of a store, as :func:`describe` tells them; files are not counted.
+
+    Raises:
+        CorruptStoreError: a record or a declaration is damaged.
+    """
+    tables = tuple(_table_info(table) for table in tables_of(store.root))
+    digest = hashlib.sha256(canonical_json(read_group(store.root) or {}).encode())
+    for table in tables:
+        digest.update(f"{table.path} {table.content_hash}\n".encode())
+    return tables, digest.hexdigest()
 
 
 def input_hash(store: SequenceStore) -> str:
@@ -247,7 +257,10 @@ def file_sizes(root: Path) -> Iterator[int]:
     if isinstance(root, ObjectPath):
         yield from (size for _, size, _ in buckets.below(root.bucket, root.key))
         return
-    for path, _, names in os.walk(root):
-        for name in names:
+    with suppress(FileNotFoundError), os.scandir(root) as entries:
+        for entry in entries:
             with suppress(FileNotFoundError):
-                yield Path(path, name).stat().st_size
+                if entry.is_dir(follow_symlinks=False):
+                    yield from file_sizes(Path(entry.path))
+                elif entry.is_file():
+                    yield entry.stat().st_size

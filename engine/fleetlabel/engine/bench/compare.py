@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from fleetlabel.engine.bench.result import NEEDED, Bench
+from fleetlabel.engine.bench.result import Bench
 from fleetlabel.model.errors import UsageError
 
 _SHOWN = 6
@@ -55,7 +55,7 @@ def _numbers(bench: Bench) -> dict[str, float]:
         "spread": bench.spread,
         "efficiency": bench.efficiency,
         "peak MiB": bench.peak_bytes / 2**20,
-        **{f"limit: {name}, core-ms/picture": bench.limit_core_ms[name] for name in NEEDED},
+        **{f"limit: {name}, core-ms/picture": ms for name, ms in bench.limit_core_ms.items()},
         **{f"{line.step}, core-ms/picture": 1e3 * line.core_s / pictures for line in bench.steps},
     }
 

@@ -18,7 +18,7 @@ import numpy as np
 from fleetlabel.engine.bench.limit import needed_core_s, pictures_of, written_once_core_s
 from fleetlabel.engine.bench.machine import machine, peak_bytes, reset_peak, watching_gpu
 from fleetlabel.engine.bench.predict import sizes_of
-from fleetlabel.engine.bench.result import NEEDED, OTHER, STEPS, Bench, Repeat, Sizes, StepLine
+from fleetlabel.engine.bench.result import OTHER, STEPS, Bench, Repeat, Sizes, StepLine
 from fleetlabel.engine.pipeline import run as pipeline
 from fleetlabel.engine.pipeline.config import Existing, RunConfig
 from fleetlabel.engine.pipeline.detecting import SettledDetector, settle_detector
@@ -117,7 +117,7 @@ def measure(
             sizes=sizes,
             repeats=tuple(_repeats(passes, limits[warm_up:], boxes, sizes, config.workers)),
             steps=_lines(passes),
-            limit_core_ms={name: 1e3 * statistics.median(limit[name] for limit in limits) for name in NEEDED},
+            limit_core_ms={name: 1e3 * statistics.median(limit[name] for limit in limits) for name in limits[0]},
             first_s=first_s,
             output_bytes=output_bytes - describe(source).bytes_on_disk,
             document_bytes=document_bytes - _document_bytes(source.root),

@@ -16,8 +16,6 @@ FORMAT = 1
 STEPS = ("read", "decode", "preprocess", "inference", "nms", "lift", "associate", "smooth", "link", "write")
 OTHER = "other"
 """The rest of the process' core time: planning, scheduling, opening stores, threads of libraries."""
-NEEDED = ("decode", "inference", "write")
-"""What no labelling engine can do without: the physical limit is made of these."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +100,7 @@ class Bench:
         sizes: how much it was.
         repeats: after warming up.
         steps: in the order in which a frame goes through them; ``other`` last.
-        limit_core_ms: core time of the needed steps alone, per picture.
+        limit_core_ms: core time of what cannot be left out, alone, per picture; see ``limit``.
         first_s: wall time of the first of all times, with loading and compiling.
         output_bytes: what one repeat leaves on the disk.
         document_bytes: the share of that which Zarr's documents and commit records have: so much for each part.

@@ -30,6 +30,7 @@ from fleetlabel.store.runs import Run, declare_run
 STAGE = "lift"
 ALGORITHM_VERSION = 2
 _SUPPORT_ODDS = 10.0
+_LEAST_FRAMES_PER_TASK = 8
 
 
 def plan_lift(
@@ -58,9 +59,16 @@ def plan_lift(
             partial(_lift, store.root, detected.path, table.path, config.lift, start, stop),
             overlapping(detecting, start, stop),
         )
-        for start, stop in chunks(table, config.frames_per_task())
+        for start, stop in chunks(table, _frames_per_task(config, store.info.n_frames))
     ]  # fmt: skip
     return run, tasks
+
+
+def _frames_per_task(config: RunConfig, n_frames: int) -> int:
+    """Few if the drive is short: a frame takes as long as several pictures, and is lifted once all cameras are done."""
+    if config.chunk_frames is not None:
+        return config.chunk_frames
+    return max(_LEAST_FRAMES_PER_TASK, min(config.frames_per_task(), n_frames // (2 * config.workers)))
 
 
 def _lift(root: Path, detected: str, path: str, config: LiftConfig, start: int, stop: int) -> TaskResult:

@@ -29,7 +29,7 @@ from fleetlabel.engine.pipeline.planning import (
 )
 from fleetlabel.engine.pipeline.tasks import Finished, Task
 from fleetlabel.model.errors import InterruptedRunError, UsageError
-from fleetlabel.store import Quarantined, SequenceStore, describe
+from fleetlabel.store import Quarantined, SequenceStore, content_of
 from fleetlabel.store.runs import latest_run
 
 
@@ -267,10 +267,10 @@ class _Session:
         # A call that had nothing to do leaves the ledger of the one that had.
         if self._finished or not path.exists():
             ledger.write(path)
-        described = describe(self.store)
+        tables, content_hash = content_of(self.store)
         quarantined = [
             (table.path, entry)
-            for table in described.tables
+            for table in tables
             if table.quarantined
             for record in self.store.table(table.path).records()
             for entry in record.quarantined
@@ -278,7 +278,7 @@ class _Session:
         return Outcome(
             self.store.root,
             self.labels,
-            described.content_hash,
+            content_hash,
             ledger,
             path,
             (*quarantined, *self._set_aside),
