@@ -24,7 +24,7 @@ import numpy as np
 from scipy.optimize import minimize
 
 from fleetlabel.engine.checks.lidar_edges import LidarEdges
-from fleetlabel.engine.checks.picture_edges import LEVELS, edge_levels, sample
+from fleetlabel.engine.checks.picture_edges import LEVELS, edge_levels, strengths
 from fleetlabel.geometry import se3
 from fleetlabel.geometry.arrays import F64, I64, U8, Bool
 from fleetlabel.geometry.trajectory import Trajectory
@@ -39,7 +39,7 @@ _MARGIN_PX = 20.0
 _TIME_STEP_S = 0.02
 _ANGLE_STEP_RAD = 1e-4
 _CLUSTER_M = 4.0
-_LEAST_EDGES, _LEAST_CLUSTERS, _MOST_EDGES = 150, 12, 16_000
+_LEAST_EDGES, _LEAST_CLUSTERS, _MOST_EDGES = 150, 12, 12_000
 BLIND_S = 0.015  # less sure of a time than this, the data cannot tell it
 _FLAT, _NOTHING_KNOWN = 1e-4, 1e3  # curvature by the largest one; variance in units of the search
 _HESSIAN_STEPS: F64 = np.array([1e-3, 1e-3, 1e-3, 5e-3])
@@ -183,7 +183,7 @@ class Alignment:
             found = minimize(
                 loss, unknowns[chosen] / _UNITS[chosen], jac=True, method="L-BFGS-B",
                 bounds=[(-_BOUNDS[one], _BOUNDS[one]) for one in chosen],
-                options={"maxiter": 25, "ftol": 1e-6},
+                options={"maxiter": 20, "ftol": 1e-6},
             )  # fmt: skip
             unknowns[chosen] = found.x * _UNITS[chosen]
             score = -float(found.fun)
@@ -191,11 +191,10 @@ class Alignment:
 
     def _strength(self, unknowns: F64, level: int, edges: Bool) -> tuple[F64, F64]:
         """The picture's edges (N,) at the lidar's, and their pulls (N, 4) on the unknowns."""
-        jacobian = self._jacobian[edges] / level
-        pixel = self._pixel[edges] / level + jacobian @ (unknowns - self._origin)
-        moment, kind = self._moment[edges], self._kind[edges]
-        value, slope = sample(self._levels[LEVELS.index(level)], moment, kind, pixel)
-        return value, np.einsum("ni,nij->nj", slope, jacobian)
+        return strengths(
+            self._levels[LEVELS.index(level)], level, self._moment[edges], self._kind[edges],
+            self._pixel[edges], self._jacobian[edges], unknowns - self._origin,
+        )  # fmt: skip
 
     def _described(self, unknowns: F64, free: tuple[int, ...], score: float, edges: Bool) -> Estimate:
         chosen = list(free)

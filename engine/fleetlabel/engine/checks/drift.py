@@ -32,9 +32,9 @@ if TYPE_CHECKING:
 _PAIRS, _LEAST_PAIRS = 12, 4
 _WAY_M = 6.0  # between the sweeps of a pair
 _LONGEST_S = 3.0
-_CELL_M, _MOST_POINTS = 0.4, 8000
+_CELL_M, _MOST_POINTS = 0.4, 6000
 _NEAREST_M, _FARTHEST_M = 3.0, 45.0
-_ROUNDS = ((1.0, 4), (0.4, 4), (0.2, 4))  # how far points may be apart, and how often that is tried
+_ROUNDS = ((1.0, 3), (0.4, 3), (0.2, 3))  # how far points may be apart, and how often that is tried
 _PLANE_POINTS = 8
 _FLAT = 0.05  # thickness of a plane by its width
 _LEAST_MATCHES = 300

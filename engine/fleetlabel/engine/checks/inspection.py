@@ -24,7 +24,7 @@ from fleetlabel.model.sensors import Sensor, SensorKind
 from fleetlabel.model.sweep import Sweep
 from fleetlabel.store import SampleStatus, SequenceInfo
 
-_LEAST_MOMENTS, _MOST_MOMENTS, _MOMENTS_PER_S = 24, 40, 1.2
+_LEAST_MOMENTS, _MOST_MOMENTS, _MOMENTS_PER_S = 12, 40, 1.2
 _WIDTH_PX = (640, 1280)  # of the pictures that are laid over the lidar
 _WINDOWS = 4  # of the drive, for trends
 _MOVING_MPS = 1.0
