@@ -6,11 +6,13 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from fleetlabel.labels import edits as e
 from fleetlabel.model.errors import FleetLabelError
 from fleetlabel.store import SequenceStore
 from fleetlabel.viewers.editor.editor import Editor
@@ -153,22 +155,30 @@ def test_an_app_that_is_killed_before_it_sends_loses_no_edit(
     assert editor.source.now.state == place.labels.now.state
 
 
-def test_what_the_engine_had_already_is_not_sent_again(stand: Stand, place: Town, tmp_path: Path) -> None:
-    editor = place.open()
-    editor.select(TRACK["drifting"])
-    press(editor, Key("t"))
+def test_what_the_engine_had_already_is_not_sent_again(place: Town, tmp_path: Path) -> None:
+    editor, here = place.open(), 1 << 61
+    new = (
+        e.CreateObject(object_id=here, class_name="car"),
+        e.SetKeyframe3D(
+            object_id=here, frame=3, center_m=(1.0, 2.0, 0.8), yaw_rad=0.0, size_lwh_m=(4, 2, 1.5)
+        ),
+    )
+    editor.source.commit(new, active_ms=1, request_id="new")
     tick_until(editor, lambda: all_sent(editor))
     record = editor.source.labels.history.records[0]
     place.close(editor)
-    outbox = Outbox.open(
-        tmp_path / "ann" / "outbox" / "ann"
-    )  # as an app leaves it that died before it heard of the answer
-    outbox.keep(Pending(record, 0))
+    # As an app leaves its outbox that died before it heard of the answer, and went on with what it had made.
+    outbox = Outbox.open(tmp_path / "ann" / "outbox" / "ann")
+    outbox.keep(Pending(replace(record, edits=new), 0))
+    moved = e.SetStationary(object_id=here, stationary=True)
+    outbox.keep(Pending(replace(record, edits=(moved,), request_id="moved"), 0))
     outbox.close()
     again = place.open()
     tick_until(again, lambda: all_sent(again))
-    assert place.done() == [("ann", ["set_stationary"])]
-    assert again.source.now[TRACK["drifting"]].stationary
+    kinds = [["create_object", "set_keyframe_3d"], ["set_stationary"]]
+    assert place.done() == [("ann", did) for did in kinds]
+    assert place.labels.now[record.edits[0].object_id].stationary
+    assert again.source.now.state == place.labels.now.state
 
 
 @pytest.mark.parametrize("decision", ["enter", "escape"])

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 
 from fleetlabel.client import LabelsState, ObjectView, RemoteSequence
 from fleetlabel.labels import Commit, Conflict, Record, Step
-from fleetlabel.labels.edits import born, touched
+from fleetlabel.labels.edits import touched
 from fleetlabel.model.errors import EditError, FleetLabelError, StoreNotFoundError, UsageError
 from fleetlabel.viewers.editor.source import Refused, Standing
-from fleetlabel.viewers.remote.outbox import Outbox, Pending, renamed
+from fleetlabel.viewers.remote.outbox import Outbox, Pending, given_ids, renamed
 
 _LOOK_EVERY_S = 1.0  # where nobody says that there are news
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.2, 3.0
@@ -243,7 +243,7 @@ class Link:
         mine = {pending.request_id: pending for pending in self._outbox.pending}
         for record in self._records:
             if (pending := mine.get(record.request_id)) is not None:
-                given |= dict(zip(born(pending.record.edits), born(record.edits), strict=True))
+                given |= given_ids(pending, record)
         return given
 
     def _fetch_boxes(self, changed: set[int]) -> None:

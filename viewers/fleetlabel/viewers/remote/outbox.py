@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from fleetlabel.labels import Record
+from fleetlabel.labels.edits import born
 from fleetlabel.labels.records import record_of
 from fleetlabel.model.errors import StoreError
 from fleetlabel.store.journal import Entry, JournalFile
@@ -164,6 +165,11 @@ def renamed(pending: Pending, new_ids: Mapping[int, int]) -> Pending:
         return pending
     edits = tuple(edit.renamed(dict(new_ids)) for edit in pending.record.edits)
     return replace(pending, record=replace(pending.record, edits=edits))
+
+
+def given_ids(pending: Pending, record: Record) -> dict[int, int]:
+    """Ids that new objects were given here -> ids that they have in the engine's record of it."""
+    return dict(zip(born(pending.record.edits), born(record.edits), strict=True))
 
 
 def waiting_in(folders: Iterable[Path]) -> int:

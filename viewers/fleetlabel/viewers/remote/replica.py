@@ -23,7 +23,7 @@ from fleetlabel.labels.track_solver import TrackSolver
 from fleetlabel.model.errors import FleetLabelError
 from fleetlabel.store import SequenceStore
 from fleetlabel.store.journal import Entry
-from fleetlabel.viewers.remote.outbox import Outbox, Pending
+from fleetlabel.viewers.remote.outbox import Outbox, Pending, given_ids
 
 # Far above what born_id() of any journal gives.
 PROVISIONAL_ID, _PROVISIONAL_BITS = 1 << 60, 40
@@ -100,7 +100,7 @@ class Replica:
             if pending is None:
                 changed |= dict.fromkeys(record.objects, record.author)
             else:
-                given = dict(zip(born(pending.record.edits), born(record.edits), strict=True))
+                given = given_ids(pending, record)
                 new_ids |= given
                 self._outbox.done(record.request_id, given)
         self.known += records

@@ -17,7 +17,7 @@ from fleetlabel.viewers.editor.labels_source import LabelsSource
 from fleetlabel.viewers.editor.source import News, Refused, Standing
 from fleetlabel.viewers.remote.link import Arrived, Dropped, Link
 from fleetlabel.viewers.remote.mirror import Mirror
-from fleetlabel.viewers.remote.outbox import Outbox, waiting_in
+from fleetlabel.viewers.remote.outbox import Outbox, given_ids, waiting_in
 from fleetlabel.viewers.remote.remote_sensors import RemoteSensors
 from fleetlabel.viewers.remote.replica import PROVISIONAL_ID, Replica
 
@@ -47,8 +47,8 @@ class RemoteSource(LabelsSource):
         author = next(sequence.labels.watch(timeout_s=_ANSWER_S)).caller
         # Each person's apart: edits are saved under the name of whoever sends them.
         self._outbox = Outbox.open(folder / "outbox" / file_name(author))
+        _tick_off(self._outbox, records)
         self._replica = Replica(mirror.store, base, records, self._outbox, author)
-        self._tick_off(records)
         _fetch_solved(sequence, self._replica)
         super().__init__(self._replica.labels, author)
         self.info = mirror.store.info
@@ -59,14 +59,6 @@ class RemoteSource(LabelsSource):
         self._first_item: Item | None = None
         self._ranked = False
         self._link.start()
-
-    def _tick_off(self, records: Sequence[Record]) -> None:
-        """What the engine had already when the app that sent it died."""
-        answered = {record.request_id for record in records}
-        for pending in self._outbox.pending:
-            if pending.request_id in answered:
-                self._outbox.done(pending.request_id)
-        self._replica.rebuild()
 
     # --- editing ----------------------------------------------------------------------------------------------------
 
@@ -140,6 +132,7 @@ class RemoteSource(LabelsSource):
                 changed.setdefault(found.object_id, "")
                 self._tracks = None
         self.labels = self._replica.labels
+        self.class_names = self.labels.base.class_names  # somebody may have gone over to another run
         return News(changed, new_ids, tuple(refused))
 
     def build_queue(self) -> None:
@@ -199,6 +192,14 @@ def _fetched(sequence: RemoteSequence, folder: Path) -> tuple[Mirror, list[Recor
             "sequence is opened again"
         ) from error
     return mirror, records, base
+
+
+def _tick_off(outbox: Outbox, records: Sequence[Record]) -> None:
+    """Ticks off what the engine had already when the app died that sent it."""
+    answered = {record.request_id: record for record in records}
+    for pending in outbox.pending:
+        if (record := answered.get(pending.request_id)) is not None:
+            outbox.done(pending.request_id, given_ids(pending, record))
 
 
 def _fetch_solved(sequence: RemoteSequence, replica: Replica) -> None:
