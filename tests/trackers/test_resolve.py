@@ -13,6 +13,7 @@ from fleetlabel.trackers import (
     Detections2D,
     Detections3D,
     EgoView,
+    Resolve2DConfig,
     Status,
     solve_track_2d,
     solve_track_3d,
@@ -203,6 +204,40 @@ def test_an_edge_goes_on_beyond_the_picture_and_the_box_ends_at_its_border() -> 
     solved = solve_track_2d(times(17), found, keys, shown[keys], picture_px=(1000, 300))
     np.testing.assert_allclose(solved.xyxy_px, shown[:17], atol=1.5)
     assert (solved.xyxy_px[11:, 0] == 0.0).all()
+
+
+def test_an_edge_is_out_of_the_picture_where_a_person_saw_it_cut_off() -> None:
+    """A car that was lost in the middle of the picture speeds up; its last two boxes are set, cut off on the left."""
+    n = 40
+    left = 250.0 - 3.0 * np.arange(n) - 0.3 * np.maximum(np.arange(n) - 10, 0) ** 2
+    box = np.stack([left, np.full(n, 180.0), left + 120.0, np.full(n, 260.0)], axis=1)
+    shown = np.clip(box, 0.0, [1000.0, 300.0, 1000.0, 300.0])
+    frame = np.arange(12)
+    found = Detections2D(frame.astype(np.int32), shown[:12], np.full(12, 0.99), np.zeros(12, dtype=np.int16))
+    out = int(np.flatnonzero(left < 0.0)[0])
+    keys = np.array([out, out + 1])
+    solved = solve_track_2d(times(out + 2), found, keys, shown[keys], picture_px=(1000, 300))
+    np.testing.assert_allclose(solved.xyxy_px[out - 2 : out, 0], shown[out - 2 : out, 0], atol=12.0)
+    assert (solved.xyxy_px[keys] == shown[keys]).all()
+
+
+def test_a_bump_in_the_road_moves_small_boxes_too() -> None:
+    n = 60
+    bump = np.where(
+        (np.arange(n) > 20) & (np.arange(n) < 26), 6.0 * np.sin(np.pi * (np.arange(n) - 20) / 6), 0.0
+    )
+    top = 180.0 + bump
+    box = np.stack([np.full(n, 560.0), top, np.full(n, 580.0), top + 17.0], axis=1)
+    rng = np.random.default_rng(5)
+    found = Detections2D(
+        np.arange(n, dtype=np.int32), box + rng.normal(scale=0.2, size=box.shape), np.full(n, 0.99),
+        np.zeros(n, dtype=np.int16),
+    )  # fmt: skip
+    off = [
+        np.abs(solve_track_2d(times(n), found, np.array([10]), box[[10]], config=config).xyxy_px - box).max()
+        for config in (Resolve2DConfig(), Resolve2DConfig(shake_px=0.0))
+    ]
+    assert off[0] < 0.8 * off[1]
 
 
 @settings(max_examples=25, deadline=None)

@@ -31,7 +31,7 @@ class TrackSolver:
         trajectory: the sequence's ego poses.
     """
 
-    version = "course-3"
+    version = "course-4"
 
     def __init__(self, frame_timestamp_ns: I64 | None = None, trajectory: Trajectory | None = None) -> None:
         self.frame_timestamp_ns = frame_timestamp_ns

@@ -119,22 +119,24 @@ class Fit:
 
 def fit_course(
     given: Given, measured: F64, key: F64, scale: F64, turn_rad: F64, noise: CourseNoise, shares: F64,
-    config: ResolveConfig, factors: tuple[float, ...],
+    config: ResolveConfig, factors: tuple[float, ...], shake: float = 0.0,
 ) -> Fit:  # fmt: skip
     """The likeliest course of D = 1 or 2 numbers of a box, over strengths of motion and of errors.
 
     ``measured`` and ``key`` are (K, D) and count where there are such; ``shares`` (2, D) multiply jitter and bias.
+    ``shake`` is what motion has at least, in units of ``scale``.
     Detections follow a Student-t: each pass weighs them by how far they lay off in the pass before.
     """
     jitter = (noise.jitter * given.jitter * scale)[:, None] * shares[0]
     bias = (noise.bias * given.bias * scale)[:, None] * shares[1]
     mean, var, nothing = np.empty_like(measured), np.empty_like(measured), np.empty((0, measured.shape[1]))
     spread = jitter
+    pushed = np.hypot(scale, shake)
     seen, off_key = given.seen, noise.key * float(np.median(scale))
 
     def run(spread: F64, bias: F64, motion: F64, mean: F64, var: F64) -> float:
         return course(
-            given.time_s, measured, seen, spread, turn_rad, bias, key, given.is_key, off_key, scale, motion, mean, var
+            given.time_s, measured, seen, spread, turn_rad, bias, key, given.is_key, off_key, pushed, motion, mean, var
         )  # fmt: skip
 
     for _ in range(ROBUST_PASSES if seen.any() else 0):

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from fleetlabel.geometry.arrays import F64, I64
+from fleetlabel.geometry.arrays import F64, I64, Bool
 from fleetlabel.trackers.resolve import (
     Fit,
     Given,
@@ -95,7 +95,8 @@ def _solved(
 
 def _edge(given: Given, measured: F64, key: F64, scale: F64, config: Resolve2DConfig) -> Fit:
     return fit_course(
-        given, measured, key, scale, np.zeros(len(scale)), config.edge, np.ones((2, 1)), config, config.motion_factors
+        given, measured, key, scale, np.zeros(len(scale)), config.edge, np.ones((2, 1)), config,
+        config.motion_factors, config.shake_px,
     )  # fmt: skip
 
 
@@ -113,6 +114,11 @@ def _edge_up_to(
     inside = replace(given, seen=given.seen & ~hidden, is_key=given.is_key & ~hidden)
     if inside.seen.any() or inside.is_key.any():
         fit = _edge(inside, measured, key, scale, config)
+        crossing = _crossings(at, cut, fit.mean[at, 0], border)
+        if len(crossing):
+            hidden[crossing] = False
+            inside = replace(given, seen=given.seen & ~hidden, is_key=given.is_key & ~hidden)
+            fit = _edge(inside, measured, key, scale, config)
     else:
         fit = Fit(straight, np.zeros_like(straight), 0.0)
     last = np.clip(np.searchsorted(at, np.arange(len(scale)), side="right") - 1, 0, len(at) - 1)
@@ -122,6 +128,20 @@ def _edge_up_to(
     mean = np.where(ends_there[:, None], straight, np.where(beyond[:, None], border, fit.mean))
     var = np.where((ends_there | beyond)[:, None], (config.edge.jitter * scale[:, None]) ** 2, fit.var)
     return Fit(mean, var, fit.likelihood)
+
+
+def _crossings(at: I64, cut: Bool, fit: F64, border: float) -> I64:
+    """Samples at which an edge was cut off next to one at which it was not, though its course is not out by then.
+
+    ``at`` (A,) are the samples at which something is known, ``cut`` (A,) whether of an edge that was cut off, and
+    ``fit`` (A,) where its course has it.
+    """
+    short = cut & (fit > border if border == 0.0 else fit < border)
+    beside = np.zeros_like(cut)
+    beside[1:] |= ~cut[:-1]
+    beside[:-1] |= ~cut[1:]
+    crossing: I64 = at[short & beside]
+    return crossing
 
 
 def _put_in_order(box: F64, given: Given) -> None:

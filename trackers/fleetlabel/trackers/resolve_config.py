@@ -114,6 +114,7 @@ class Resolve2DConfig(ResolveConfig):
     Attributes:
         edge: of each edge.
         vertical: share of that for upper and lower edges.
+        shake_px: motion is at least that of a box of this extent: cameras turn and shake, however small a box is.
     """
 
     sure_logit: float = 2.0
@@ -124,7 +125,9 @@ class Resolve2DConfig(ResolveConfig):
     bias_factors: tuple[float, ...] = (1.0, 4.0, 16.0)
     jitter_factors: tuple[float, ...] = (0.5, 1.0, 2.0, 4.0)
     jitter_doubt: float = 0.3
+    linear_s: tuple[float, float] = (0.2, 0.7)
     edge: CourseNoise = CourseNoise(
-        acceleration=0.506, walk=0.0065, start_velocity=1.5, jitter=0.02, bias=0.015, fade_s=2.0, key=0.005
+        acceleration=0.3, walk=0.0065, start_velocity=1.5, jitter=0.02, bias=0.015, fade_s=2.0, key=0.01
     )
     vertical: float = 1.5
+    shake_px: float = 20.0

@@ -13,9 +13,9 @@ from scipy.linalg import solveh_banded
 from fleetlabel.geometry import quaternion, se3
 from fleetlabel.geometry.arrays import F64
 
-STIFFNESS = (
-    3.0  # weight of third differences, which smooth driving does not have, against the distance to the poses
-)
+# Weight of third differences, which smooth driving does not have, against the distance to the poses: of metres, and of
+# quaternions, since cars do pitch over bumps.
+STIFFNESS_M, STIFFNESS_Q = 6.0, 1.0
 
 
 def steady_from_world(world_from_ego: F64) -> F64:
@@ -30,15 +30,16 @@ def steady_from_world(world_from_ego: F64) -> F64:
     flips = np.cumprod(np.where((q_wxyz[1:] * q_wxyz[:-1]).sum(axis=1) < 0.0, -1.0, 1.0))
     q_wxyz[1:] *= flips[:, None]
     start = poses[0, :3, 3]
-    smooth = _whittaker(np.concatenate([poses[:, :3, 3] - start, q_wxyz], axis=1))
+    position = _whittaker(poses[:, :3, 3] - start, STIFFNESS_M)
+    turn = quaternion.normalize(_whittaker(q_wxyz, STIFFNESS_Q))
     steady = np.tile(np.eye(4), (len(poses), 1, 1))
-    steady[:, :3, :3] = quaternion.to_matrix(quaternion.normalize(smooth[:, 3:]))
-    steady[:, :3, 3] = smooth[:, :3] + start
+    steady[:, :3, :3] = quaternion.to_matrix(turn)
+    steady[:, :3, 3] = position + start
     out: F64 = steady @ se3.invert(poses)
     return out
 
 
-def _whittaker(values: F64) -> F64:
+def _whittaker(values: F64, stiffness: float) -> F64:
     """Columns (F, C) smoothed: (I + s D'D) x = values with third differences D."""
     n = len(values)
     stencil = np.array([-1.0, 3.0, -3.0, 1.0])
@@ -46,5 +47,5 @@ def _whittaker(values: F64) -> F64:
     bands[3] = 1.0
     for lag in range(4):
         for i in range(4 - lag):
-            bands[3 - lag, i + lag : n - 3 + i + lag] += STIFFNESS * stencil[i] * stencil[i + lag]
+            bands[3 - lag, i + lag : n - 3 + i + lag] += stiffness * stencil[i] * stencil[i + lag]
     return np.asarray(solveh_banded(bands, values), dtype=np.float64)
