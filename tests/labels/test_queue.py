@@ -257,6 +257,27 @@ def test_it_is_done_when_everything_was_looked_at(labels: Labels) -> None:
     assert queue.items(5) == [] and queue.progress.expected_wrong == 0.0
 
 
+def test_a_class_of_few_boxes_is_not_done_because_others_are(tmp_path: Path) -> None:
+    frame, track = rows(10)
+    rare = track == 9
+    walker = NAMES.index("pedestrian")
+    size = np.where(rare[:, None], [0.8, 0.6, 1.7], [4.0, 1.8, 1.5])
+    score = np.where(rare, 0.3, 0.99).astype(np.float32)
+    kind = np.where(rare, walker, 0).astype(np.int16)
+    cars = Queue(drive(tmp_path / "cars.zarr", frame[~rare], track[~rare])).progress.share
+    labels = drive(tmp_path / "all.zarr", frame, track, class_id=kind, score=score, size_lwh_m=size)
+    queue = Queue(labels, config=QueueConfig(bad_share=1.5 * Queue(labels).progress.share))
+    assert cars < queue.progress.share < queue.config.bad_share
+    assert not queue.is_done
+    looks = 0
+    while not queue.is_done:
+        item = queue.items(1)[0]
+        assert item.object_id == 10
+        labels.commit([accept(item)], author="ann")
+        looks += 1
+    assert 0 < looks <= FRAMES
+
+
 def test_another_base_version_is_ranked_from_the_start(labels: Labels) -> None:
     queue = Queue(labels)
     labels.commit([e.Accept(object_id=1)], author="ann")

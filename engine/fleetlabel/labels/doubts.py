@@ -49,6 +49,7 @@ class Track:
     """One object in one view; M rows by frame.
 
     Attributes:
+        class_id: of its last box.
         signals: (M, K) what speaks against each box.
         now: doubts that are left.
         looked_at: how many boxes people looked at.
@@ -56,6 +57,7 @@ class Track:
     """
 
     camera: str
+    class_id: int
     frame: I64
     time_s: F64
     signals: F64

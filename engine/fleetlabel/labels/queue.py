@@ -79,7 +79,7 @@ class Progress:
         looked_at: of those, set or accepted by people.
         expected_wrong: boxes that are wrong, as far as can be expected.
         share: of expected wrong boxes among all.
-        done: whether that is little enough.
+        done: whether that is little enough in every class, or nothing more can be looked at.
         escalated: objects that wait for somebody else, and are not in the queue until their notes are settled.
     """
 
@@ -126,42 +126,60 @@ class Queue:
         return list(islice(self.ranked(), count))
 
     def ranked(self) -> Iterator[Item]:
-        """All items, best first, worked out as they are asked for."""
+        """All items, best first, worked out as they are asked for; classes with nothing left to do come last."""
         self._follow()
         left: dict[tuple[int, str], Doubts] = {}
-        heads = [(-score, key, row) for key, (score, row) in self._best.items()]
+        open_ = self._open_classes(self._expected())
+        heads = [
+            (self._tracks[key].class_id not in open_, -score, key, row)
+            for key, (score, row) in self._best.items()
+        ]
         heapq.heapify(heads)
         while heads:
-            negative, key, row = heapq.heappop(heads)
+            later, negative, key, row = heapq.heappop(heads)
             track = self._tracks[key]
             doubts = left.get(key, track.now)
             yield self._item(key[0], track, doubts, row, -negative)
             left[key] = doubts.after_a_look(row, track.time_s, self._reach)
             score, row = self._best_row(track, left[key])
             if score > 0.0:
-                heapq.heappush(heads, (-score, key, row))
+                heapq.heappush(heads, (later, -score, key, row))
 
     @property
     def progress(self) -> Progress:
         """How far the work is; see :class:`Progress`."""
         self._follow()
-        boxes = sum(len(track.frame) for track in self._tracks.values())
-        expected = [self._tracks[key].now.expected_wrong for key in sorted(self._tracks)]
-        wrong = float(sum(expected))
-        share = wrong / boxes if boxes else 0.0
+        by_class = self._expected()
+        open_ = self._open_classes(by_class)
+        boxes = sum(boxes for boxes, _ in by_class.values())
+        wrong = sum(wrong for _, wrong in by_class.values())
         return Progress(
             boxes,
             sum(track.looked_at for track in self._tracks.values()),
             wrong,
-            share,
-            share <= self.config.bad_share or not self._best,
+            wrong / boxes if boxes else 0.0,
+            not any(self._tracks[key].class_id in open_ for key in self._best),
             tuple(sorted({key[0] for key in self._tracks if self._waits(key[0])})),
         )
 
     @property
     def is_done(self) -> bool:
-        """Whether so few wrong boxes are to be expected that there is no more to do."""
+        """Whether so few wrong boxes are to be expected, in every class, that there is no more to do."""
         return self.progress.done
+
+    def _expected(self) -> dict[int, tuple[int, float]]:
+        """Boxes of each class, and how many of them are expected to be wrong."""
+        found: dict[int, tuple[int, float]] = {}
+        for key in sorted(self._tracks):
+            track = self._tracks[key]
+            boxes, wrong = found.get(track.class_id, (0, 0.0))
+            found[track.class_id] = boxes + len(track.frame), wrong + track.now.expected_wrong
+        return found
+
+    def _open_classes(self, expected: Mapping[int, tuple[int, float]]) -> frozenset[int]:
+        """Classes in which more than few boxes are expected to be wrong: those that are rare count by themselves."""
+        most = self.config.bad_share
+        return frozenset(kind for kind, (boxes, wrong) in expected.items() if wrong > most * boxes)
 
     # --- ranking ------------------------------------------------------------------------------------------------------
 
@@ -210,8 +228,9 @@ class Queue:
             own = slice(start, stop)
             share, dispute = self._class_doubt(view, np.arange(start, stop))
             now = Doubts(doubt[own], switched[own], share)
+            kind = int(table.class_id[stop - 1])
             self._tracks[int(table.track_id[start]), camera] = Track(
-                camera, table.frame[own], time_s[own], signals[own], now, 0, dispute
+                camera, kind, table.frame[own], time_s[own], signals[own], now, 0, dispute
             )
 
     def _rank_one(self, object_id: int, camera: str, view: View) -> None:
@@ -239,7 +258,8 @@ class Queue:
         switched = np.where(near > 0.5, 0.0, switch_likely(signals[:, _COLUMN["switch"]]))
         wrong = after_looks(doubt, time_s, keys, accepted, self._reach)
         now = Doubts(wrong, switched, share)
-        track = Track(camera, frame, time_s, signals, now, int(looked.sum()), dispute)
+        kind = int(shown.class_id[-1])
+        track = Track(camera, kind, frame, time_s, signals, now, int(looked.sum()), dispute)
         self._tracks[key] = track
         if not self._waits(object_id):
             score, row = self._best_row(track, now)

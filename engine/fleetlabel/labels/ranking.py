@@ -100,7 +100,7 @@ class QueueConfig:
         solid, flat: models of doubt for cuboids and for boxes in pictures.
         reach: for each of :data:`IOUS`; what holds at the next one below an overlap is taken.
         look_s, drag_s: how long people take to look at a box, and to set it right.
-        bad_share: expected share of wrong boxes at which there is no more to do.
+        bad_share: expected share of wrong boxes of each class at which there is no more to do.
     """
 
     solid: Doubt = field(default=SOLID)
@@ -108,7 +108,7 @@ class QueueConfig:
     reach: tuple[Reach, Reach, Reach] = (Reach(), Reach(), Reach(mended_s=0.3, mended_always=0.22, own=0.35))
     look_s: float = 1.2
     drag_s: float = 2.5
-    bad_share: float = 0.04
+    bad_share: float = 0.035
 
     def reach_at(self, iou: float) -> Reach:
         """What holds for boxes that are wrong below an overlap."""
