@@ -5,8 +5,8 @@
 ``DIR`` is laid out like KITTI tracking with others' detections, or holds drives with pictures and truth, such as
 ``fleetlabel synth`` makes. For each of the truth's tracks of 10 frames or more, actions are counted until the labels
 overlap with the truth by ``--iou`` at every frame of it: setting a box (which draws the object if there is none, and
-sets a cuboid's size), or taking in a piece that the tracker took for another object. What is labelled at frames where
-the truth has no box is not looked at.
+sets a cuboid's size), or taking in a piece that the tracker took for another object and that shows this one at three
+wrong frames or more. What is labelled at frames where the truth has no box is not looked at.
 
 linear: from nothing; the first frame, the last, and then the worst one, straight lines in the world between them.
 dense: the pre-labels, every wrong or missing box set by hand. oracle: the pre-labels, the worst frame set, the track

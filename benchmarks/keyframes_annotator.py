@@ -17,6 +17,7 @@ AUTHOR = "simulated"
 YAW = 6  # column of cuboids
 LOOK_S, KEY_S, DRAG_S = 1.2, 0.3, 2.5
 KEYFRAME_S, COMMAND_S = LOOK_S + KEY_S + DRAG_S, LOOK_S + KEY_S
+WORTH_TAKING_IN = 3  # wrong frames that a piece shows: for fewer, people draw the box
 OBVIOUS_IOU = 0.5  # below this, people see that their own keyframe is wrong
 
 
@@ -200,10 +201,9 @@ class Editor:
             if part not in self.labels.now.object_ids:
                 continue
             alone = replace(self.truth, label_id=part, parts=())
-            if (
-                Editor(self.labels, alone, self.iou, self.hand).work.overlap[index]
-                < SAME_IOU[self.truth.task]
-            ):
+            shown = Editor(self.labels, alone, self.iou, self.hand).work.overlap >= SAME_IOU[self.truth.task]
+            helps = shown & (self.work.overlap < self.iou)
+            if not helps[index] or helps.sum() < WORTH_TAKING_IN:
                 continue
             merge = Merge(object_id=self.object_id, other_id=part)
             from_here = ChangeIdentity(object_id=part, other_id=self.object_id, frame=frame)
