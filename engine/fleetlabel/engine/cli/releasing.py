@@ -108,6 +108,7 @@ def create(
     review: finding.ReviewOption = None,
     check: finding.CheckOption = None,
     quarantined: finding.QuarantinedOption = None,
+    intake: finding.IntakeOption = None,
     as_json: opt.Json = False,
 ) -> None:
     """Freeze drives of a fleet with their labels, in splits of which none has seen the others' places."""
@@ -115,7 +116,19 @@ def create(
     from fleetlabel.engine.release import create as freeze
 
     query = finding.query_of(
-        drive, vehicle, start, stop, near, within, None, least, least_boxes, review, check, quarantined
+        drive,
+        vehicle,
+        start,
+        stop,
+        near,
+        within,
+        None,
+        least,
+        least_boxes,
+        review,
+        check,
+        quarantined,
+        intake,
     )
     shares = parse_shares(splits) if splits else None
     asked = Asked(query, labels, tuple(classes or ()), min_score, shares, seed, place_m)
