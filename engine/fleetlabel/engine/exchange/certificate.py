@@ -140,23 +140,19 @@ def match(mine: Boxes, theirs: Boxes, by_identity: bool) -> I64:
         others = order[begin[which] : begin[which + 1]]
         partner[rows] = _nearest(place_a[rows], place_b[others], others)
     rest = rest[partner[rest] >= 0]
-    partner[rest[~_may_be_one(mine.take(rest), theirs.take(partner[rest]))]] = -1
+    if len(rest):
+        partner[rest[~_may_be_one(mine.take(rest), theirs.take(partner[rest]))]] = -1
     return partner
 
 
 def _may_be_one(a: Boxes, b: Boxes) -> Bool:
     """Rows (N,) in which two boxes may be the same one, whatever a format changed."""
     if isinstance(a, Boxes2D) and isinstance(b, Boxes2D):
-        low, high = (
-            np.maximum(a.xyxy_px[:, :2], b.xyxy_px[:, :2]),
-            np.minimum(a.xyxy_px[:, 2:], b.xyxy_px[:, 2:]),
-        )
+        low = np.maximum(a.xyxy_px[:, :2], b.xyxy_px[:, :2])
+        high = np.minimum(a.xyxy_px[:, 2:], b.xyxy_px[:, 2:])
         shared = np.clip(high - low, 0, None).prod(axis=1)
-        smaller = np.minimum(
-            (a.xyxy_px[:, 2:] - a.xyxy_px[:, :2]).prod(axis=1),
-            (b.xyxy_px[:, 2:] - b.xyxy_px[:, :2]).prod(axis=1),
-        )
-        return np.asarray(shared >= _SHARED * smaller)
+        areas = [(boxes.xyxy_px[:, 2:] - boxes.xyxy_px[:, :2]).prod(axis=1) for boxes in (a, b)]
+        return np.asarray(shared >= _SHARED * np.minimum(*areas))
     assert isinstance(a, Boxes3D) and isinstance(b, Boxes3D)
     reach_m = (np.linalg.norm(a.size_lwh_m, axis=1) + np.linalg.norm(b.size_lwh_m, axis=1)) / 2
     return np.asarray(np.linalg.norm(a.center_m - b.center_m, axis=1) <= reach_m)
