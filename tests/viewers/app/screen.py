@@ -68,7 +68,7 @@ def virtual_display() -> Iterator[str]:
 class App:
     """``fleetlabel view`` in a process of its own."""
 
-    def __init__(self, store: Path, display: str, *options: str) -> None:
+    def __init__(self, store: Path | str, display: str, *options: str) -> None:
         self.environment = os.environ | {"DISPLAY": display, "OMP_NUM_THREADS": "1"}
         self.environment.pop("WAYLAND_DISPLAY", None)
         code = "from fleetlabel.engine.cli.app import main; main()"

@@ -25,7 +25,8 @@ from fleetlabel.viewers.panels.panes_panel import draw_panes
 from fleetlabel.viewers.panels.timeline_panel import draw_timeline
 from viewers.app import hands
 from viewers.app.corrections import Correction, corrections_of
-from viewers.app.hands import Drag, EditorHands, Input, Wheel, click
+from viewers.app.engines import Stand, Town
+from viewers.app.hands import Drag, EditorHands, Input, Key, Wheel, click
 from viewers.app.mistakes import TRACK, Street
 from viewers.app.real_street import make_street, read_drive
 from viewers.app.screen import App, missing_for_windows, virtual_display
@@ -196,6 +197,34 @@ def test_every_correction_on_a_real_street(data_dir: Path, display: str, tmp_pat
     root = tmp_path / "street.zarr"
     street = make_street(read_drive(data_dir / "pandaset_drive", root))
     _everything(root, street, display, _artifacts("street", tmp_path))
+
+
+def test_the_window_on_an_engine_that_goes_away(
+    town: Path, display: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stand = Stand(tmp_path, town)
+    place = Town(stand, tmp_path / "people")
+    mirror = place.open("bob")
+    monkeypatch.setenv("FLEETLABEL_TOKEN", stand.token("ann"))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    app = App(place.name, display, "--engine", stand.address, "--frame", str(mirror.session.frame))
+    app.wait_until_drawn()
+    mirror.select(TRACK["drifting"])
+    app.do(click(hands.list_row(mirror, TRACK["drifting"])))
+    app.wait_for(lambda: app.title() == mirror.title, "the object was not selected")
+    stand.kill()
+    app.do(Key("t"))
+    time.sleep(2.0)
+    folder = _artifacts("engine", tmp_path)
+    app.screenshot(folder / "away.png")
+    assert place.done() == []
+    stand.begin()
+    app.wait_for(lambda: place.done() == [("ann", ["set_stationary"])], "the edit was not sent")
+    app.screenshot(folder / "back.png")
+    assert app.close() == 128 + signal.SIGTERM
+    assert "Traceback" not in app.output()
+    place.close_all()
+    stand.close()
 
 
 @pytest.mark.parametrize(

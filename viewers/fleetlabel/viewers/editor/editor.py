@@ -137,7 +137,8 @@ class Editor(Workbench):
         self._standing = now
         self.dirty.add(Panel.HEADER)
         if now.away and not before.away:
-            self.say(f"Go on, what you do is kept here: {now.away}", Tone.PROBLEM)
+            why = now.away.partition(" (")[0]  # what the network says of itself is too much for a line
+            self.say(f"Go on, what you do is kept here: {why}", Tone.PROBLEM)
         elif not now.away and now.losses > self._losses:
             self._losses = now.losses
             self.cache.forget_problems()
