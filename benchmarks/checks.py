@@ -1,7 +1,7 @@
 """What intake checks say of clean drives and of drives with one known fault: synthetic ones, and the real sample.
 
     python benchmarks/checks.py clean --seeds 101-120     # no fault: every warning is a false alarm
-    python benchmarks/checks.py faults --seeds 201-203    # the generator's own faults, one at a time
+    python benchmarks/checks.py faults --seeds 101-104    # the generator's own faults, one at a time
     python benchmarks/checks.py real --store drive.zarr   # a real drive as it is, and with faults put in
     python benchmarks/checks.py time --store drive.zarr   # what it costs
     python benchmarks/checks.py table [--write]           # of results/checks.json, for the README
@@ -37,7 +37,7 @@ FAULTS = {  # fault -> check, word, number, what it should be (None: counted in 
     "camera-offset:front=50ms": ("clocks", "clock-offset", "offset_ms", 50.0),
     "camera-offset:front_left=50ms": ("clocks", "clock-offset", "offset_ms", 50.0),
     "extrinsic:front=0.5deg": ("extrinsics", "extrinsic", "turned_deg", 0.5),
-    "extrinsic:back_left=0.5deg": ("extrinsics", "extrinsic", "turned_deg", 0.5),
+    "extrinsic:back=0.5deg": ("extrinsics", "extrinsic", "turned_deg", 0.5),
     "lost-sweeps:lidar=5%": ("rates", "dropped", "lost_percent", None),
     "frozen:front_right=from:80": ("pictures", "frozen", "first_frame", 81.0),
     "pose-jump=0.5m": ("poses", "pose-jump", "jump_m", 0.5),
@@ -78,6 +78,8 @@ def config(seed: int, *injected: str) -> SynthConfig:
     noisy = seed % 2 == 1
     return SynthConfig(
         seed=seed,
+        duration_s=12.0,
+        n_cameras=4,
         world=WorldConfig(light=light),
         position_noise_m=NOISE_M if noisy else 0.0,
         heading_noise_deg=NOISE_DEG if noisy else 0.0,

@@ -59,7 +59,10 @@ class Extrinsics(Check):
             "x_deg": float(own_deg[0]), "y_deg": float(own_deg[1]), "z_deg": float(own_deg[2]),
         }  # fmt: skip
         told = f"{np.degrees(size):.2f} +-{np.degrees(sigma):.2f} degrees"
-        if not stands_out(measured, TURNED_RAD):
+        if size >= TURNED_RAD and not stands_out(measured, TURNED_RAD):
+            text = f"cannot be told: {told} would fit, but hardly better than none"
+            return self.finding(sensor, Verdict.UNKNOWN, text, values)
+        if size < TURNED_RAD:
             return self.finding(sensor, Verdict.PASS, f"as calibrated, within {told}", values)
         text = (
             f"turned by {told} from its calibration (about its axes x {own_deg[0]:+.2f}, y {own_deg[1]:+.2f}, "

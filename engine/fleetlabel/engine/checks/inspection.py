@@ -28,6 +28,7 @@ _LEAST_MOMENTS, _MOST_MOMENTS, _MOMENTS_PER_S = 12, 40, 1.2
 _WIDTH_PX = (640, 1280)  # of the pictures that are laid over the lidar
 _WINDOWS = 4  # of the drive, for trends
 _MOVING_MPS = 1.0
+_BY_WAY = 0.8
 _SURE_RAD, _SURE_S = np.radians(0.08), 0.006
 
 
@@ -112,15 +113,25 @@ class Inspection:
             return None
         return sweep if len(sweep.points) else None
 
-    def spread(self, frames: I64, count: int | None = None) -> I64:
+    @property
+    def n_moments(self) -> int:
+        """How many moments of the drive are looked at."""
+        length_s = self.time_s(int(self.info.frame_timestamp_ns[-1]))
+        return int(np.clip(_MOMENTS_PER_S * length_s, _LEAST_MOMENTS, _MOST_MOMENTS))
+
+    def spread(self, frames: I64) -> I64:
         """Some of the frames, evenly over the drive."""
-        times = self.info.frame_timestamp_ns
-        if count is None:
-            wanted = _MOMENTS_PER_S * (times[-1] - times[0]) / 1e9
-            count = int(np.clip(wanted, _LEAST_MOMENTS, _MOST_MOMENTS))
-        if len(frames) <= count:
+        if len(frames) <= self.n_moments:
             return frames
-        return frames[np.unique(np.linspace(0, len(frames) - 1, count).round().astype(np.int64))]
+        return frames[np.unique(np.linspace(0, len(frames) - 1, self.n_moments).round().astype(np.int64))]
+
+    def _progress(self, timestamp_ns: I64) -> F64:
+        """How far the drive is (N,) at times of it, 0 to 1: mostly by way, for who stands sees nothing new."""
+        steps = np.linalg.norm(np.diff(self.info.trajectory.poses_at(timestamp_ns)[:, :3], axis=0), axis=1)
+        way = np.concatenate([[0.0], np.cumsum(steps)])
+        time = (timestamp_ns - timestamp_ns[0]) / max(int(timestamp_ns[-1] - timestamp_ns[0]), 1)
+        progress: F64 = _BY_WAY * way / way[-1] + (1 - _BY_WAY) * time if way[-1] > 0 else time
+        return progress
 
     @cached_property
     def health(self) -> Mapping[str, CameraHealth]:
@@ -199,7 +210,11 @@ class Inspection:
         nearest = sweeps[_nearest(sweep_times[sweeps], times[there])]
         step = np.median(np.diff(self.info.frame_timestamp_ns)) if self.info.n_frames > 1 else 1e8
         close = np.abs(sweep_times[nearest] - times[there]) <= max(1.1 * step, 1.1e8)
-        chosen = self.spread(np.flatnonzero(close))
+        chosen = np.flatnonzero(close)
+        if len(chosen) > self.n_moments:
+            along = self._progress(times[there[chosen]])
+            wanted = np.linspace(0.0, 1.0, self.n_moments)
+            chosen = chosen[np.unique(np.searchsorted(along, wanted - 1e-9))]
         moments: list[Moment] = []
         for row in chosen.tolist():
             edges = self._edges(lidar.name, int(nearest[row]))
