@@ -12,6 +12,7 @@ from pathlib import Path
 
 from fleetlabel.engine.detect import DetectConfig, load_weights
 from fleetlabel.engine.detect.choose import choose_backend
+from fleetlabel.engine.detect.config import Precision
 from fleetlabel.engine.detect.device_path import shared_device_path
 from fleetlabel.engine.detect.picture import decode_picture
 
@@ -45,7 +46,9 @@ def model_limits(weights: Path, config: DetectConfig) -> dict[str, float]:
 
     found = {}
     loaded = load_weights(weights)
-    ways = [("fp16", 32), ("fp16", 64), ("fp32", 32)] if config.device == "cuda" else [("fp32", 2)]
+    ways: list[tuple[Precision, int]] = [("fp32", 2)]
+    if config.device == "cuda":
+        ways = [("fp16", 32), ("fp16", 64), ("fp32", 32)]
     for precision, batch in ways:
         definite = choose_backend(loaded, replace(config, batch=batch, precision=precision)).config
         path = shared_device_path(loaded, definite)

@@ -47,7 +47,8 @@ def _rate(
     times = [answers.get(timeout=240) for _ in running]
     for process in running:
         process.join()
-    return sum(n for _, _, n in times) / (max(e for _, e, _ in times) - min(s for s, _, _ in times))
+    seconds = max(end for _, end, _ in times) - min(start for start, _, _ in times)
+    return float(sum(n for _, _, n in times) / seconds)
 
 
 def _run(

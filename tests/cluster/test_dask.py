@@ -158,6 +158,12 @@ def test_each_gpu_has_a_worker_and_others_do_not_see_it(
     assert gpus_for(load_config(None, settings)) == [], "ONNX Runtime without CUDA detects on cores"
     cuda = (BackendSpec("onnxruntime", "cuda", "fp32"),)
     monkeypatch.setattr("fleetlabel.engine.fleet.workplace.possible_specs", lambda weights, config: cuda)
+    with monkeypatch.context() as patch:
+        patch.setattr("fleetlabel.engine.fleet.workplace.workers_per_gpu", lambda specs: 3)
+        shared = {
+            workers: gpus_for(load_config(None, settings | {"workers": workers})) for workers in (1, 5, 16)
+        }
+    assert shared == {1: ["3", "5"], 5: ["3", "3", "5", "5"], 16: ["3", "3", "3", "5", "5", "5"]}
     with ExitStack() as stack:
         place = find_workers(load_config(None, settings), None, stack)
         assert place.needs == {"GPU": 1}

@@ -177,7 +177,7 @@ def test_a_checkpoint_runs_at_any_size(ultralytics_checkpoint: Callable[..., Pat
     weights = load_weights(ultralytics_checkpoint("yolo11n"))
     picture = picture_with({(16, 32, 32, 48): 0}, width=128, height=72)
     for imgsz in (64, 128):
-        with Detector(weights, DetectConfig(imgsz_px=imgsz, conf=0.01)) as detector:
+        with Detector(weights, DetectConfig(imgsz_px=imgsz, conf=0.01, device="cpu")) as detector:
             found = only(detector.detect([picture]))
             assert detector.identity()["imgsz_px"] == imgsz
             assert (found.xyxy_px[:, 2] <= 128).all()

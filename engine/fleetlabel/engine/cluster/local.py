@@ -27,7 +27,7 @@ def start_local(workers: int, stack: ExitStack, *, gpus: Sequence[str] = ()) -> 
     Args:
         workers: how many, those with a GPU included.
         stack: ends them.
-        gpus: as CUDA names them; as many workers see one each, and offer the resource ``GPU``.
+        gpus: as CUDA names them; as many workers see one each, and offer the resource ``GPU``. Workers may share one.
 
     Raises:
         UsageError: Dask is not installed.

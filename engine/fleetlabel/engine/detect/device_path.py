@@ -39,6 +39,7 @@ Item = TypeVar("Item")
 
 CANDIDATES = 512  # per network input; where more score high enough, the CPU takes all of them
 _AT_ONCE = 8  # pictures that are resized together: bounds the memory
+_GROUPS = 4  # batches that it is best given at a time: two are decoded while another is looked at
 _LANES = 8  # input sizes that are kept ready
 _AHEAD = 2  # groups of pictures that are decoded at once
 
@@ -50,11 +51,17 @@ _shared: WeakValueDictionary[tuple[Weights, DetectConfig], DevicePath] = WeakVal
 
 @dataclass(slots=True, eq=False)
 class _Waiting:
-    """A part of a picture and its pixels (3, h, w) uint8 on the device."""
+    """A part of a picture, its row in the batch, and its pixels (3, h, w) uint8 on the device."""
 
     part: Part
+    row: int
     rgb: torch.Tensor
     bounds_px: tuple[float, float, float, float]
+
+    def follows(self, other: _Waiting) -> bool:
+        """Whether both can be resized together: rows that follow one another, of the same size and place."""
+        alike = self.rgb.shape == other.rgb.shape and self.part.place == other.part.place
+        return alike and self.row == other.row + 1
 
 
 def shared_device_path(weights: Weights, config: DetectConfig) -> DevicePath:
@@ -92,8 +99,16 @@ class DevicePath:
         self._batch = config.batch or 1
         self._loader = PictureLoader(backend.device, nvjpeg=config.jpeg_decoder == "nvjpeg")
         self._ahead = ThreadPoolExecutor(_AHEAD, thread_name_prefix="fleetlabel-load")
-        self._stream = torch.cuda.Stream(backend.device) if backend.device.type == "cuda" else None
+        on_gpu = backend.device.type == "cuda"
+        # One each: torch keeps freed memory for the stream that it was allocated on.
+        self._stream = torch.cuda.Stream(backend.device) if on_gpu else None
+        self._load_stream = torch.cuda.Stream(backend.device) if on_gpu else None
         self._lanes: OrderedDict[tuple[int, int], _Lane] = OrderedDict()
+
+    @property
+    def pictures_at_once(self) -> int:
+        """How many pictures it is best given at a time."""
+        return _GROUPS * self._batch
 
     def look(self, files: Sequence[bytes]) -> list[Prepared | DecodeError]:
         """What the network sees in every picture, in the order given, or why a picture cannot be decoded.
@@ -127,7 +142,7 @@ class DevicePath:
             reduction_for(max(look.scale for look in looks[row])) if self._config.dct_scaling else 1
             for row in good
         ]
-        with self._on_stream(new=True), step("decode", len(good)) as decoding:
+        with _on(self._load_stream), step("decode", len(good)) as decoding:
             pictures = self._loader.load([files[row] for row in good], reductions)
             decoding.n_bytes = sum(p.rgb.nbytes for p in pictures if isinstance(p, DevicePicture))
         by_row = dict(zip(good, pictures, strict=True))
@@ -138,27 +153,33 @@ class DevicePath:
         return loaded
 
     def _see(self, loaded: Sequence[_Loaded | DecodeError]) -> list[Prepared | DecodeError]:
-        waiting: dict[tuple[int, int], dict[object, list[_Waiting]]] = {}
-        for picture in loaded:
-            for one in picture.waiting if isinstance(picture, _Loaded) else ():
-                alike = (one.rgb.shape, one.part.place)  # these are resized together
-                waiting.setdefault(one.part.place.network_hw, {}).setdefault(alike, []).append(one)
+        """Runs the network on a group. A part's row in the batch depends on its picture's place in the group alone.
+
+        In fp16 libraries split the sums of some layers differently for different rows: so it is the same picture in the
+        same place that gives the same bits, whoever else is there.
+        """
         import torch
 
-        for network_hw, groups in waiting.items():
-            for some in _slices([one for group in groups.values() for one in group], self._batch):
-                with _turn, torch.inference_mode(), self._on_stream():
-                    self._run(self._lane(network_hw), some)
+        batches: dict[tuple[tuple[int, int], int], list[_Waiting]] = {}
+        for index, picture in enumerate(loaded):
+            if isinstance(picture, _Loaded):
+                for number, one in enumerate(picture.waiting, index * len(picture.waiting)):
+                    one.row = number % self._batch
+                    key = one.part.place.network_hw, number // self._batch
+                    batches.setdefault(key, []).append(one)
+        for (network_hw, _), some in batches.items():
+            with _turn, torch.inference_mode(), _on(self._stream):
+                self._run(self._lane(network_hw), some)
         return [one.prepared if isinstance(one, _Loaded) else one for one in loaded]
 
     def _run(self, lane: _Lane, some: Sequence[_Waiting]) -> None:
         with step("preprocess", len(some)):
-            lane.fill(some, self._config)
+            lane.fill(some)
         with step("inference", len(some)):
             lane.run()
         with step("nms", 0):
-            for row, one in enumerate(some):
-                one.part.candidates = lane.candidates(row)
+            for one in some:
+                one.part.candidates = lane.candidates(one.row)
 
     def _lane(self, network_hw: tuple[int, int]) -> _Lane:
         lane = self._lanes.pop(network_hw, None)
@@ -168,14 +189,6 @@ class DevicePath:
             lane = _Lane(self.backend, self._weights, self._config, network_hw)
         self._lanes[network_hw] = lane
         return lane
-
-    def _on_stream(self, *, new: bool = False) -> AbstractContextManager[Any]:
-        import torch
-
-        if self._stream is None:
-            return nullcontext()
-        stream = torch.cuda.Stream(self.backend.device) if new else self._stream
-        return cast(AbstractContextManager[Any], torch.cuda.stream(stream))
 
 
 @dataclass(slots=True, eq=False)
@@ -203,6 +216,8 @@ class _Lane:
         self._iou = config.nms_iou
         # Boxes of several views of a picture are brought together, and suppressed, by the detector.
         self._suppress = config.tiles == (1, 1)
+        self._at_once = _AT_ONCE if config.tiles == (1, 1) else 1  # the next part is of another size
+        self._interpolation = config.interpolation
         batch = config.batch or 1
         shape = (batch, 3, *network_hw)
         channels_last = torch.channels_last
@@ -226,28 +241,25 @@ class _Lane:
         self._host_rows = torch.empty(self._rows.shape, pin_memory=pinned)
         self._host_tally = torch.empty(self._tally.shape, dtype=torch.int64, pin_memory=pinned)
 
-    def fill(self, some: Sequence[_Waiting], config: DetectConfig) -> None:
-        """Resizes pictures into the inputs; those without one are grey."""
+    def fill(self, some: Sequence[_Waiting]) -> None:
+        """Resizes pictures into their rows of the inputs; the others are grey."""
         import torch
 
         self._inputs.fill_(PADDING / 255)
         bounds = torch.zeros(self._bounds.shape)
-        bounds[: len(some)] = torch.tensor([one.bounds_px for one in some])
+        for one in some:
+            bounds[one.row] = torch.tensor(one.bounds_px)
         self._bounds.copy_(bounds)
         start = 0
         while start < len(some):
-            first = some[start]
-            stop = start + 1
-            while (
-                stop < min(start + _AT_ONCE, len(some))
-                and some[stop].part.place == first.part.place
-                and some[stop].rgb.shape == first.rgb.shape
-            ):
+            first, stop = some[start], start + 1
+            while stop < min(start + self._at_once, len(some)) and some[stop].follows(some[stop - 1]):
                 stop += 1
             # Always as many, so that a picture's pixels do not depend on how many others there are.
-            rgb = torch.empty((_AT_ONCE, *first.rgb.shape), dtype=torch.uint8, device=first.rgb.device)
+            rgb = torch.empty((self._at_once, *first.rgb.shape), dtype=torch.uint8, device=first.rgb.device)
             torch.stack([one.rgb for one in some[start:stop]], out=rgb[: stop - start])
-            letterbox_on_device(rgb, first.part.place, config.interpolation, self._inputs[start:stop])
+            rows = self._inputs[first.row : first.row + stop - start]
+            letterbox_on_device(rgb, first.part.place, self._interpolation, rows)
             start = stop
 
     def run(self) -> None:
@@ -261,7 +273,10 @@ class _Lane:
         self._host_rows.copy_(self._rows, non_blocking=True)
         self._host_tally.copy_(self._tally, non_blocking=True)
         if self._rows.is_cuda:
-            torch.cuda.current_stream().synchronize()
+            # A thread that waits for a stream keeps a core busy; for such an event it sleeps.
+            done = torch.cuda.Event(blocking=True)
+            done.record()
+            done.synchronize()
 
     def candidates(self, row: int) -> Candidates:
         """What was seen in one input."""
@@ -290,6 +305,12 @@ class _Lane:
         return output, rows, torch.stack([found.n_above, settled.long()], dim=1)
 
 
+def _on(stream: torch.cuda.Stream | None) -> AbstractContextManager[Any]:
+    import torch
+
+    return nullcontext() if stream is None else cast(AbstractContextManager[Any], torch.cuda.stream(stream))
+
+
 def _slices(items: Sequence[Item], length: int) -> list[Sequence[Item]]:
     return [items[start : start + length] for start in range(0, len(items), length)]
 
@@ -307,5 +328,5 @@ def _loaded(picture: DevicePicture, looks: Sequence[Look]) -> _Loaded:
         # The last decoded row or column may reach beyond the picture.
         right = place.left + place.resized_hw[1] * (view.x1 - view.x0) / (r * rgb.shape[2])
         bottom = place.top + place.resized_hw[0] * (view.y1 - view.y0) / (r * rgb.shape[1])
-        waiting.append(_Waiting(part, rgb, (place.left, place.top, right, bottom)))
+        waiting.append(_Waiting(part, 0, rgb, (place.left, place.top, right, bottom)))
     return _Loaded(prepared, waiting)

@@ -75,12 +75,14 @@ class PictureLoader:
 
         if not rows:
             return {}
-        data = [torch.frombuffer(bytearray(files[row]), dtype=torch.uint8) for row in rows]
+        data = _pinned([files[row] for row in rows])  # which the GPU reads until the stream is through
         try:
             pictures = decode_jpeg(data, mode=ImageReadMode.RGB, device=self._device)
         except RuntimeError:  # the CPU's decoder will say which, and why
             return {}
-        torch.cuda.current_stream(self._device).synchronize()
+        done = torch.cuda.Event(blocking=True)
+        done.record(torch.cuda.current_stream(self._device))
+        done.synchronize()
         return {
             row: DevicePicture(rgb, rgb.shape[2], rgb.shape[1], 1)
             for row, rgb in zip(rows, pictures, strict=True)
@@ -154,6 +156,18 @@ def sizes_of(files: Sequence[bytes]) -> list[tuple[int, int] | DecodeError]:
         except DecodeError as error:
             sizes.append(error)
     return sizes
+
+
+def _pinned(files: Sequence[bytes]) -> list[torch.Tensor]:
+    """Files one behind the other in one piece of memory that the GPU may read; torch keeps such pieces for the next."""
+    import torch
+
+    ends = np.cumsum([len(file) for file in files]).tolist()
+    memory = torch.empty(ends[-1], dtype=torch.uint8, pin_memory=True)
+    pieces = [memory[end - len(file) : end] for file, end in zip(files, ends, strict=True)]
+    for piece, file in zip(pieces, files, strict=True):
+        piece.numpy()[:] = np.frombuffer(file, dtype=np.uint8)
+    return pieces
 
 
 def _rows(

@@ -50,7 +50,8 @@ def read_head(output: F32, head: Head, conf: float) -> Candidates:
     class_id = chosen[4:].argmax(axis=0)
     score = chosen[4 + class_id, np.arange(len(above))]
     half = chosen[2:4] / 2
-    corners = np.concatenate([chosen[:2] - half, chosen[:2] + half])
+    with np.errstate(invalid="ignore"):  # infinity less infinity is dropped below
+        corners = np.concatenate([chosen[:2] - half, chosen[:2] + half])
     return _finite(corners.T, score, class_id.astype(np.int16))
 
 

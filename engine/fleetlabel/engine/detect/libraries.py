@@ -6,6 +6,7 @@ The only file that knows all backends; each is imported when it is needed.
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,9 @@ from fleetlabel.engine.detect.config import DetectConfig
 from fleetlabel.engine.detect.heads import Head
 from fleetlabel.engine.detect.weights import Weights, WeightsKind
 from fleetlabel.model.errors import ModelFileError, UsageError
+
+MOST_WORKERS_PER_GPU = 12
+WORKER_BYTES = 4 << 30  # of GPU memory: what a process takes with a small network, and some to spare
 
 
 def load_weights(path: Path | str, *, trust_pickle: bool = False) -> Weights:
@@ -84,6 +88,24 @@ def possible_specs(weights: Weights, config: DetectConfig) -> tuple[BackendSpec,
             f"{', '.join(map(str, found)) or 'nothing: ' + _missing(weights)}"
         )
     return left
+
+
+def workers_per_gpu(specs: Sequence[BackendSpec]) -> int:
+    """How many processes a GPU is shared by: one reads and decodes while another's batch is looked at.
+
+    Measured on one H200 beside 16 cores: a process's Python keeps up with some 230 pictures per second, the GPU with
+    over 6,000.
+
+    Args:
+        specs: the ways to run the network that are left.
+    """
+    if not any(spec.keeps_pictures_on_device for spec in specs):
+        return 1
+    import torch
+
+    gpus = [torch.cuda.get_device_properties(number) for number in range(torch.cuda.device_count())]
+    fit = [int(gpu.total_memory) // WORKER_BYTES for gpu in gpus]
+    return max(1, min([MOST_WORKERS_PER_GPU, *fit]))
 
 
 def open_backend(weights: Weights, spec: BackendSpec, config: DetectConfig) -> Backend:

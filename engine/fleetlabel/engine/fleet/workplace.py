@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fleetlabel.engine.detect import DetectConfig, load_weights
-from fleetlabel.engine.detect.libraries import possible_specs
+from fleetlabel.engine.detect.libraries import possible_specs, workers_per_gpu
 from fleetlabel.engine.pipeline.config import RunConfig
 from fleetlabel.engine.pipeline.driver import ExecutorWorkers, Workers
 from fleetlabel.model.errors import UsageError
@@ -109,7 +109,7 @@ def find_workers(config: RunConfig, cluster: object, stack: ExitStack) -> Workpl
 
 
 def gpus_for(config: RunConfig) -> list[str]:
-    """This machine's GPUs, if it has some on which the configured weights can run: detection is theirs then."""
+    """The GPU of each worker that detects: this machine's, each several times, if the weights can run there."""
     if config.model is None or config.detections2d is not None:
         return []
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
@@ -120,5 +120,8 @@ def gpus_for(config: RunConfig) -> list[str]:
     if not gpus:
         return []
     weights = load_weights(config.model, trust_pickle=config.detect.trust_pickle)
-    can = any(spec.device == "cuda" for spec in possible_specs(weights, config.detect))
-    return gpus if can else []
+    specs = [spec for spec in possible_specs(weights, config.detect) if spec.device == "cuda"]
+    if not specs:
+        return []
+    each = min(workers_per_gpu(specs), max(1, config.workers // len(gpus)))
+    return [gpu for gpu in gpus for _ in range(each)]

@@ -137,15 +137,19 @@ def _detect(
     with warm_detector(model, config) as detector:
         classes = class_map(detector.class_names)
         blocks, quarantined, pictures = [Boxes2D.empty(classes.class_names)], [], 0
-        for first in range(start, stop, detector.pictures_at_once):
-            last = min(first + detector.pictures_at_once, stop)
-            frames = [frame for frame in range(first, last) if reader.usable(frame)]
-            pictures += len(frames)
-            with step("read", len(frames)) as reading:
-                jpegs = [reader.jpeg(frame) for frame in frames]
-                reading.n_bytes = sum(map(len, jpegs))
-            found = detector.detect(jpegs)
+        at_once = detector.pictures_at_once
+        for first in range(start - start % at_once, stop, at_once):
+            # A frame has the same place however tasks are cut: no bytes stand for what another task does or cannot be.
+            frames = range(first, min(first + at_once, stop))
+            wanted = [frame for frame in frames if frame >= start and reader.usable(frame)]
+            with step("read", len(wanted)) as reading:
+                jpegs = {frame: reader.jpeg(frame) for frame in wanted}
+                reading.n_bytes = sum(map(len, jpegs.values()))
+            pictures += len(wanted)
+            found = detector.detect([jpegs.get(frame, b"") for frame in frames])
             for frame, one in zip(frames, found, strict=True):
+                if frame not in jpegs:
+                    continue
                 if isinstance(one, DetectFailure):
                     quarantined.append(Quarantined(frame, f"{camera}, frame {frame}: {one.reason}"))
                 else:
