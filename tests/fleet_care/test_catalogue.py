@@ -121,7 +121,7 @@ def test_people_and_checks(root: Path, fleetlabel: Cli) -> None:
     save_version(labels)
     assert names(root, review="reviewed") == ["a"]
     assert names(root, check="unchecked") == ["a", "b", "c"]
-    chunk = next((root / "b.zarr" / "ego").rglob("c/0/0"))
+    chunk = next((root / "b.zarr" / "ego").rglob("c.0.0"))
     chunk.write_bytes(chunk.read_bytes()[:-1] + b"x")
     assert fleetlabel("verify", root, "--workers", 1)[0] == 1
     assert names(root, check="ok") == ["a", "c"]

@@ -36,7 +36,7 @@ zarr.config.set({"codec_pipeline.path": "zarrs.ZarrsCodecPipeline"})
 _CHUNK_BYTES = 2 << 20
 _SHARD_BYTES = 256 << 20
 # Of pictures in files just the bytes that are asked for are read, of sweeps the whole chunks that hold them.
-_PICTURE_CHUNK_BYTES, _SWEEP_CHUNK_BYTES = 8 << 20, 384 << 10
+_PICTURE_CHUNK_BYTES, _SWEEP_CHUNK_ROWS = 8 << 20, 24 << 10
 _PICTURES, _SWEEPS = ("flat.jpeg",), ("flat.points", "flat.point_time_offset_ns")
 # zarrs opens a bucket of its own with the settings of ours, and says so each time.
 warnings.filterwarnings("ignore", message="Successfully reconstructed a store", category=RuntimeWarning)
@@ -200,8 +200,11 @@ def _layout(name: str, column: AnyArray, few_files: bool) -> dict[str, Any]:
         "chunks": (rows, *(max(n, 1) for n in column.shape[1:])),
         "shards": _shards(rows, column) if few_files else None,
         "compressors": compressor,
-        # A sweep's many small chunks lie in one folder, not each in one of its own.
-        "chunk_key_encoding": {"name": "default", "separator": "." if name in _SWEEPS else "/"},
+        # In files, chunks lie in their array's folder: to make folders of their own takes longer than to write.
+        "chunk_key_encoding": {
+            "name": "default",
+            "separator": "/" if few_files or name in _PICTURES else ".",
+        },
         "config": {"write_empty_chunks": True},
     }
 
@@ -237,7 +240,8 @@ def _packing(name: str, row_bytes: int) -> tuple[BloscCodec | ZstdCodec | None, 
     if name in _SWEEPS:
         # A byte of all rows, then the next: beside zstd-1, 0.8 times as large, packed twice and unpacked three times as
         # fast. Labels, which repeat themselves, zstd-1 makes half as large as this.
-        return BloscCodec(cname="lz4", clevel=5, shuffle="shuffle", typesize=row_bytes), _SWEEP_CHUNK_BYTES
+        packed = BloscCodec(cname="lz4", clevel=5, shuffle="shuffle", typesize=row_bytes)
+        return packed, _SWEEP_CHUNK_ROWS * row_bytes
     return ZstdCodec(level=1), _CHUNK_BYTES
 
 

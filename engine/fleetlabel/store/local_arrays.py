@@ -93,7 +93,7 @@ def read_array(folder: Path, rows: slice | None = None) -> AnyArray | None:
 
 def _file(folder: Path, document: Mapping[str, Any], number: int) -> Path:
     """Where a chunk of whole rows is."""
-    separator = document["chunk_key_encoding"]["configuration"]["separator"]
+    separator: str = document["chunk_key_encoding"]["configuration"]["separator"]
     return folder / separator.join(["c", str(number), *["0"] * (len(document["shape"]) - 1)])
 
 

@@ -54,6 +54,7 @@ def _numbers(bench: Bench) -> dict[str, float]:
         "pictures/s": bench.pictures_per_s,
         "spread": bench.spread,
         "efficiency": bench.efficiency,
+        "unavoidable share of core time": bench.unavoidable,
         "peak MiB": bench.peak_bytes / 2**20,
         **{f"limit: {name}, core-ms/picture": ms for name, ms in bench.limit_core_ms.items()},
         **{f"{line.step}, core-ms/picture": 1e3 * line.core_s / pictures for line in bench.steps},

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
 from numcodecs.zstd import Zstd
 
 from fleetlabel.engine.detect import DetectConfig
@@ -23,16 +24,16 @@ from fleetlabel.engine.steps import recording
 from fleetlabel.model.sensors import SensorKind
 from fleetlabel.store import SequenceStore, describe
 
-_PICTURES = 64  # looked at, spread over the drive
+_PICTURES = 96
 
 
 def pictures_of(store: SequenceStore) -> list[bytes]:
-    """Some pictures of all cameras, spread over the drive."""
+    """Some pictures, drawn from all cameras and frames."""
     readers = [store.camera(camera.name) for camera in store.info.of_kind(SensorKind.CAMERA)]
     places = [(frame, reader) for frame in range(store.info.n_frames) for reader in readers]
     usable = [(frame, reader) for frame, reader in places if reader.usable(frame)]
-    step = max(1, len(usable) // _PICTURES)
-    return [reader.jpeg(frame) for frame, reader in usable[::step]]
+    some = np.random.default_rng(0).permutation(len(usable))[:_PICTURES]
+    return [usable[row][1].jpeg(usable[row][0]) for row in sorted(some.tolist())]
 
 
 def needed_core_s(

@@ -117,7 +117,9 @@ def measure(
             sizes=sizes,
             repeats=tuple(_repeats(passes, limits[warm_up:], boxes, sizes, config.workers)),
             steps=_lines(passes),
-            limit_core_ms={name: 1e3 * statistics.median(limit[name] for limit in limits) for name in limits[0]},
+            limit_core_ms={
+                name: 1e3 * statistics.median(limit[name] for limit in limits) for name in limits[0]
+            },
             first_s=first_s,
             output_bytes=output_bytes - describe(source).bytes_on_disk,
             document_bytes=document_bytes - _document_bytes(source.root),

@@ -21,7 +21,7 @@ th:first-child, td:first-child { text-align: left; }
 </style>
 <h1>{{ b.work["sequence"] }}</h1>
 <p class="big">{{ "%.1f"|format(b.pictures_per_s) }} pictures/s, {{ "%.1f"|format(b.frames_per_s) }} frames/s,
-efficiency {{ "%.2f"|format(b.efficiency) }}</p>
+efficiency {{ "%.2f"|format(b.efficiency) }} ({{ "%.2f"|format(b.unavoidable) }} of the core time used)</p>
 <p>Median of {{ b.repeats|length }}, spread {{ "%.0f"|format(100 * b.spread) }} %; the first of all times took
 {{ "%.2f"|format(b.first_s) }} s, the others {{ "%.2f"|format(b.wall_s) }} s; most memory
 {{ "%.0f"|format(b.peak_bytes / 1048576) }} MiB.

@@ -154,6 +154,12 @@ class Bench:
         return statistics.median(repeat.efficiency for repeat in self.repeats)
 
     @property
+    def unavoidable(self) -> float:
+        """Share of the core time that the limit is made of: the efficiency, were cores never idle nor others'."""
+        workers = int(self.how["workers"])
+        return statistics.median(workers * repeat.limit_s / repeat.core_s for repeat in self.repeats)
+
+    @property
     def peak_bytes(self) -> int:
         """Most resident memory of any repeat."""
         return max(repeat.peak_bytes for repeat in self.repeats)
@@ -182,6 +188,7 @@ class Bench:
             "pictures_per_s": self.pictures_per_s,
             "frames_per_s": self.frames_per_s,
             "efficiency": self.efficiency,
+            "unavoidable": self.unavoidable,
             "spread": self.spread,
             "costs": self.costs,
             **asdict(self),

@@ -206,7 +206,8 @@ def _show(found: Bench) -> None:
     lines = [
         f"{found.work['sequence']}: {found.sizes.pictures} pictures, {found.pictures_per_s:.1f} pictures/s, "
         f"{found.frames_per_s:.1f} frames/s; median of {len(found.repeats)}, spread {100 * found.spread:.0f} %",
-        f"efficiency {found.efficiency:.3f} of the limit; core-ms per picture that cannot be avoided: {limit}",
+        f"efficiency {found.efficiency:.3f} of the limit, {found.unavoidable:.3f} of the core time used; core-ms per "
+        f"picture that cannot be avoided: {limit}",
         f"{found.how['backend']} {found.how['device']} {found.how['precision']}; the first time took "
         f"{found.first_s:.2f} s, the others {found.wall_s:.2f} s; most memory {found.peak_bytes / 2**20:.0f} MiB",
     ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -66,9 +66,15 @@ Hire = Callable[[RunConfig, ExitStack], tuple[Workers, int]]
 
 
 def hire_threads(config: RunConfig, stack: ExitStack) -> tuple[Workers, int]:
-    """Threads of this process, as many as are configured."""
-    executor = stack.enter_context(ThreadPoolExecutor(config.workers, thread_name_prefix="fleetlabel"))
-    return ExecutorWorkers(executor), config.workers
+    """Threads of this process: as many as are configured, and as many again for tasks that mostly wait for the disk."""
+    threads = 2 * config.workers
+    executor = stack.enter_context(ThreadPoolExecutor(threads, thread_name_prefix="fleetlabel"))
+    return ExecutorWorkers(executor), threads
+
+
+def busy_stages(config: RunConfig) -> dict[str, int]:
+    """Tasks at once of the stages that keep a core busy, for threads of this process."""
+    return dict.fromkeys(("ingest", "detect", "lift"), config.workers)
 
 
 def drive(
@@ -110,12 +116,14 @@ def execute(
     workers: Workers,
     *,
     in_flight: int,
+    of_stage: Mapping[str, int] | None = None,
     on_finished: Callable[[Finished], None] | None = None,
 ) -> list[Finished]:
     """Runs the tasks of one sequence, each after those it depends on, earlier frames first.
 
     Args:
         in_flight: how many tasks they are given at most at once: what they have not got cannot fill their memory.
+        of_stage: the same of single stages.
         on_finished: called in this thread after each task.
 
     Raises:
@@ -132,6 +140,6 @@ def execute(
         if end.fault is not None:
             raise end.fault.error or ClusterError(end.fault.reason)
 
-    schedule = Schedule([("", tasks)], Limits(in_flight))
+    schedule = Schedule([("", tasks)], Limits(in_flight, of_stage=of_stage or {}))
     drive(schedule, workers, on_finished=keep, on_end=complain)
     return finished

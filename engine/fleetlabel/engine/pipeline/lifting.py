@@ -59,15 +59,18 @@ def plan_lift(
             partial(_lift, store.root, detected.path, table.path, config.lift, start, stop),
             overlapping(detecting, start, stop),
         )
-        for start, stop in chunks(table, _frames_per_task(config, store.info.n_frames))
+        for start, stop in chunks(table, _frames_per_task(store, config))
     ]  # fmt: skip
     return run, tasks
 
 
-def _frames_per_task(config: RunConfig, n_frames: int) -> int:
+def _frames_per_task(store: SequenceStore, config: RunConfig) -> int:
     """Few if the drive is short: a frame takes as long as several pictures, and is lifted once all cameras are done."""
+    n_frames = store.info.n_frames
     if config.chunk_frames is not None:
         return config.chunk_frames
+    if not store.info.of_kind(SensorKind.LIDAR):
+        return n_frames  # there is nothing to be done
     return max(_LEAST_FRAMES_PER_TASK, min(config.frames_per_task(), n_frames // (2 * config.workers)))
 
 

@@ -15,7 +15,7 @@ from fleetlabel.engine.pipeline.checking import plan_check, what_checks_say
 from fleetlabel.engine.pipeline.choice import CHOICES
 from fleetlabel.engine.pipeline.config import RunConfig
 from fleetlabel.engine.pipeline.detecting import SettledDetector, plan_detect, settling
-from fleetlabel.engine.pipeline.driver import Hire, execute, hire_threads
+from fleetlabel.engine.pipeline.driver import Hire, busy_stages, execute, hire_threads
 from fleetlabel.engine.pipeline.ingesting import plan_ingest
 from fleetlabel.engine.pipeline.labelling import plan_track
 from fleetlabel.engine.pipeline.ledger import Ledger, ledger_path, make_ledger
@@ -240,7 +240,10 @@ class _Session:
         on_finished = self._observer.finished if self._observer else None
         with ExitStack() as stack:
             workers, in_flight = self._hire(self._config, stack)
-            self._finished += execute(tasks, workers, in_flight=in_flight, on_finished=on_finished)
+            busy = busy_stages(self._config) if self._hire is hire_threads else None
+            self._finished += execute(
+                tasks, workers, in_flight=in_flight, of_stage=busy, on_finished=on_finished
+            )
 
     def settle(self) -> SettledDetector | None:
         """The detector as those settle it who will run it; None: it is settled here, or there is none."""
