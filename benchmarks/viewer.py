@@ -8,8 +8,8 @@ their overlays, top, side and rear view, timeline, list, object strip, header, a
 for its frame if it has not been fetched yet; people take a moment between two steps (``--pause``). Times are of one
 thread beside two that fetch. The list and the timeline are measured on a made-up drive of ``--tracks`` tracks.
 
-If the drive has ground truth, new cars are drawn where it has some in the middle frame, with two clicks each: on the
-point nearest to whoever looks, and on one in between. What share of them is where the truth is, within 0.7 m and 7
+If the drive has ground truth, new cars are drawn where it has one in every frame, with two clicks each in the middle
+frame: on the point nearest to whoever looks, and on one in between. What share of them is where the truth is, within 0.7 m and 7
 degrees (fronts taken for backs are right), is told for the frame of the click, and once they were followed.
 """
 
@@ -146,8 +146,10 @@ def _clicks(store: SequenceStore) -> dict[str, dict[str, float]]:
     sensors = SensorFrames(store)
     cloud = lru_cache(n)(lambda frame: sensors.cloud(frame).world_m)
     poses = store.info.trajectory.at(store.info.frame_timestamp_ns)
-    forward, cars = poses[middle][:3, 0], store.labels3d("ground_truth", middle, middle + 1)
-    cars = cars.take(cars.class_labels() == "car")
+    forward, labelled = poses[middle][:3, 0], store.labels3d("ground_truth")
+    ids, counts = np.unique(labelled.track_id, return_counts=True)
+    cars = labelled.take((labelled.frame == middle) & np.isin(labelled.track_id, ids[counts == n]))
+    cars = cars.take(np.isin(np.char.lower(cars.class_labels().astype(str)), ("car", "pickup truck")))
     eye = poses[middle][:3, 3] + [0.0, 0.0, 20.0] - 25.0 * forward
     right = []
     for row in range(len(cars)):
