@@ -9,8 +9,8 @@ for its frame if it has not been fetched yet; people take a moment between two s
 thread beside two that fetch. The list and the timeline are measured on a made-up drive of ``--tracks`` tracks.
 
 If the drive has ground truth, new cars are drawn where it has one in every frame, with two clicks each in the middle
-frame: on the point nearest to whoever looks, and on one in between. What share of them is where the truth is, within 0.7 m and 7
-degrees (fronts taken for backs are right), is told for the frame of the click, and once they were followed.
+frame: on the point nearest to whoever looks, and on one in between. What share of them is where the truth is, within
+0.7 m and 7 degrees (fronts taken for backs are right), is told for the frame of the click, and once they were followed.
 """
 
 from __future__ import annotations
