@@ -3,10 +3,10 @@
     python benchmarks/peers_yolo.py CALL WEIGHTS FOLDER OUT [--processes N] [--threads N] [--batch N] [--defaults]
         [--square] [--repeats N]
 
-CALL is `predict`, `track` (both of YOLO) or `supervision` (`predict`, then ByteTrack of `trackers`). FOLDER
-has a folder of pictures per camera. Processes take cameras one by one; loading and a few pictures to warm up are not
-timed. Boxes of each camera end in a file of OUT, synced. Prints seconds of each repeat as JSON. It runs in the peers'
-environment, see ``peers.py``.
+CALL is `predict`, `track` (both of YOLO) or `supervision` (`predict`, then ByteTrack of `trackers`). FOLDER has a
+folder of pictures per camera. Processes take cameras one by one; loading and a few pictures to warm up are not timed.
+Boxes of each camera end in a file of OUT, synced. Prints wall and core seconds of each repeat as JSON. It runs in the
+peers' environment, see ``peers.py``.
 """
 
 from __future__ import annotations
@@ -77,14 +77,18 @@ def main() -> None:
     times = [answers.get(timeout=600) for _ in running]
     for process in running:
         process.join()
-    seconds = [
-        max(end for _, end in repeat) - min(start for start, _ in repeat)
-        for repeat in zip(*times, strict=True)
-    ]
+    repeats = list(zip(*times, strict=True))
+    seconds = [max(end for _, end, _ in mine) - min(start for start, _, _ in mine) for mine in repeats]
+    core_s = [sum(core_s for _, _, core_s in mine) for mine in repeats]
     pictures = sum(1 for camera in cameras for _ in (args.folder / camera).glob("*.jpg"))
     print(
         json.dumps(
-            {"pictures": pictures, "seconds": seconds, "versions": {name: version(name) for name in PACKAGES}}
+            {
+                "pictures": pictures,
+                "seconds": seconds,
+                "core_s": core_s,
+                "versions": {name: version(name) for name in PACKAGES},
+            }
         )
     )
 
@@ -102,11 +106,11 @@ def _work(args: argparse.Namespace, number: int, tasks: list[Any], barrier: Any,
     times = []
     for queue in tasks:
         barrier.wait()
-        start = time.time()
+        start, core_s = time.time(), time.process_time()
         while (camera := queue.get()) is not None:
             files = sorted((args.folder / camera).glob("*.jpg"))
             _store(args.out / f"{camera}.npz", label(model, files, args, number))
-        times.append((start, time.time()))
+        times.append((start, time.time(), time.process_time() - core_s))
     answers.put(times)
 
 

@@ -29,7 +29,8 @@ COLUMNS: dict[str, AnyArray] = {
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Columns in chunks of some thousand bytes."""
-    for kind in ("_CHUNK_BYTES", "_PICTURE_CHUNK_BYTES", "_SWEEP_CHUNK_BYTES"):
+    monkeypatch.setattr(arrays, "_SWEEP_CHUNK_ROWS", 300)
+    for kind in ("_CHUNK_BYTES", "_PICTURE_CHUNK_BYTES"):
         monkeypatch.setattr(arrays, kind, 5_000)
     write_arrays(tmp_path, COLUMNS)
     return tmp_path
