@@ -74,14 +74,21 @@ def smallest_input(source_hw: tuple[int, int], imgsz_px: int, stride_px: int) ->
 def network_input(rgb: U8, place: Letterbox, interpolation: Interpolation) -> F32:
     """A picture (h, w, 3) uint8 as the network sees it: (3, H, W) float32, 0..1, padded with grey."""
     height, width = place.resized_hw
+    bottom, right = place.top + height, place.left + width
     out = np.empty((3, *place.network_hw), dtype=np.float32)
-    inner = out[:, place.top : place.top + height, place.left : place.left + width]
-    if inner.shape != out.shape:
-        out.fill(np.float32(PADDING / 255))
-    if interpolation == "area" and height <= rgb.shape[0] and width <= rgb.shape[1]:
-        shrink_by_area(rgb, inner)
-        return out
+    for border in (
+        out[:, : place.top],
+        out[:, bottom:],
+        out[:, place.top : bottom, : place.left],
+        out[:, place.top : bottom, right:],
+    ):
+        border.fill(np.float32(PADDING / 255))
+    inner = out[:, place.top : bottom, place.left : right]
     if (height, width) != rgb.shape[:2]:
+        if interpolation == "area" and height <= rgb.shape[0] and width <= rgb.shape[1]:
+            shrink_by_area(rgb, inner)
+            return out
         rgb = np.asarray(cv2.resize(rgb, (width, height), interpolation=cv2.INTER_LINEAR), dtype=np.uint8)
-    np.multiply(rgb.transpose(2, 0, 1), np.float32(1 / 255), out=inner)
+    for plane, seen in zip(cv2.split(rgb), inner, strict=True):  # three times as fast as a transposed product
+        np.multiply(plane, np.float32(1 / 255), out=seen)
     return out
