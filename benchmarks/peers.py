@@ -50,7 +50,7 @@ CREWS = [
     *((DYNAMIC, *crew, 8) for crew in ((1, 0), (2, 1))),
     (TORCH, 2, 1, 8),
 ]
-SEARCH_FRAMES, DEFAULT_ROUNDS = 16, 2
+SEARCH_FRAMES, DEFAULT_ROUNDS = 16, 1
 
 
 def main() -> None:
@@ -131,7 +131,7 @@ def measure(args: argparse.Namespace, work: Path, searched: list[dict[str, Any]]
         "pictures_per_s": {name: spread([rate for rate, _ in mine]) for name, mine in rates.items()},
         "core_ms": {name: spread([core_ms for _, core_ms in mine]) for name, mine in rates.items()},
         "searched": searched,
-        "agreement": agreement(ours.detections(), peers, rig),
+        "agreement": agreement(ours.detections(), peers, rig, best),
     }
 
 
@@ -250,7 +250,7 @@ class Ours:
         from fleetlabel.store.runs import latest_run
 
         store = SequenceStore.open(self._labelled)
-        run, found = latest_run(store, "detect"), {}
+        run, found = latest_run(store, "detect"), dict[str, dict[str, np.ndarray]]()
         for camera in (sensor.name for sensor in store.info.sensors):
             boxes = store.read_boxes(run.table_path(camera), Boxes2D)
             names = np.array(boxes.class_names)
@@ -276,15 +276,17 @@ class Ours:
 # --- the same boxes? --------------------------------------------------------------------------------------------------
 
 
-def agreement(ours: dict[str, dict[str, np.ndarray]], peers: Peers, rig: Path) -> dict[str, Any]:
-    """How many boxes of the peer, predicting with the same file, ours has too, and the other way round.
+def agreement(
+    ours: dict[str, dict[str, np.ndarray]], peers: Peers, rig: Path, how: dict[str, Any]
+) -> dict[str, Any]:
+    """How many boxes of ``YOLO.predict`` at its fastest ours has too, and the other way round.
 
     Of boxes with a score of 0.3 or more, one of the other with at least half of that score, of the same class, must
     overlap by at least 0.5.
     """
     from fleetlabel.engine.detect.coco import COCO_CLASS_NAMES
 
-    peers.rate("predict", rig, FILE)
+    peers.rate("predict", rig, **how)
     hits, totals, overlaps = [0, 0], [0, 0], []
     for camera, mine in ours.items():
         with np.load(peers.out / f"{camera}.npz") as held:

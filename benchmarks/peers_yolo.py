@@ -194,7 +194,7 @@ def _store(file: Path, rows: Iterator[Row]) -> None:
         columns[2].append(score)
         columns[3].append(cls)
         columns[4].append(np.full(len(xyxy), -1) if track is None else track)
-    joined = [np.concatenate(column) for column in columns]
+    joined: list[Any] = [np.concatenate(column) for column in columns]
     with file.open("wb") as to:
         np.savez(to, **dict(zip(("frame", "xyxy_px", "score", "cls", "track"), joined, strict=True)))
         to.flush()
