@@ -144,7 +144,7 @@ class Inspection:
     def pairs(self) -> tuple[Pair, ...]:
         """How every camera lies to every lidar."""
         return tuple(
-            self._pair(camera, lidar)
+            self.pair(camera.name, lidar.name)
             for lidar in self.info.of_kind(SensorKind.LIDAR)
             for camera in self.info.of_kind(SensorKind.CAMERA)
         )
@@ -157,7 +157,9 @@ class Inspection:
         reached: Bool = (timestamp_ns > first - reach) & (timestamp_ns < last + reach)
         return reached
 
-    def _pair(self, camera: Sensor, lidar: Sensor) -> Pair:
+    def pair(self, camera_name: str, lidar_name: str) -> Pair:
+        """How one camera lies to one lidar."""
+        camera, lidar = self.info.sensor(camera_name), self.info.sensor(lidar_name)
         moments = self._moments(camera, lidar)
         nothing = Pair(camera.name, lidar.name, len(moments), 0, None, None, None, (), None, 0.0)
         if not moments:
