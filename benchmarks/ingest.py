@@ -70,6 +70,7 @@ def measure(drive: Path, folder: Path, frames: int, rounds: int) -> dict[str, An
     for name in ("rig", "pandaset"):
         files = [file for file in (folder / name).rglob("*") if file.is_file()]
         n_bytes = sum(file.stat().st_size for file in files)
+        shutil.rmtree(folder / "store.zarr", ignore_errors=True)
         ingest(folder / name, folder / "store.zarr")
         compare(folder / name, folder / "store.zarr")
         seconds: dict[str, list[float]] = {"ingest": [], "copy": []}
