@@ -59,7 +59,8 @@ def stands_out(measured: Measured | None, least: float) -> bool:
     if measured is None:
         return False
     size = float(np.linalg.norm(measured.value))
-    return size >= least and size >= _CERTAIN * sigma_along(measured) and measured.clearer >= _CLEARER
+    certain = size >= _CERTAIN * sigma_along(measured) and measured.clearer >= _CLEARER
+    return bool(size >= least and certain)
 
 
 def sigma_along(measured: Measured) -> float:
