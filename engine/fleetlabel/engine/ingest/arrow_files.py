@@ -126,7 +126,7 @@ def texts(table: pl.DataFrame, column: str, path: Path) -> list[str]:
     """
     try:
         told = table[column].cast(str)
-        longest = told.str.len_bytes().max() or 0
+        longest: Any = told.str.len_bytes().max() or 0
         if (
             longest > _LONGEST_TEXT_BYTES
         ):  # a file has it once for all rows, but each row here would have its own
