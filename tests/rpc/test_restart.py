@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import urllib.request
 from collections.abc import Callable
@@ -98,6 +99,8 @@ def test_a_sigterm_lets_calls_and_tasks_end_and_the_next_engine_goes_on(
             watching = api.operations.WatchOperation(Watch(operation_id=operation.operation_id))
             assert not next(watching).operation.done
             waiting = api.operations.WaitOperation.future(Wait(operation_id=operation.operation_id))
+            while not re.search(rb'fleetlabel_open_calls\{method="[^"]*WaitOperation"\} 1', _metrics(engine)):
+                assert not waiting.done()  # it is on its way
             engine.process.send_signal(signal.SIGTERM)
             with pytest.raises(grpc.RpcError) as ended:
                 assert not any(answer.operation.done for answer in watching)

@@ -91,9 +91,11 @@ class Connection:
             else grpc.insecure_channel(settings.address, options)
         )
         self._metadata = (("authorization", f"Bearer {settings.token}"),) if settings.token else ()
+        self._closed = False
 
     def close(self) -> None:
         """Ends all calls."""
+        self._closed = True
         self._channel.close()
 
     def stub(self, kind: Callable[[grpc.Channel], Any]) -> Any:
@@ -163,6 +165,9 @@ class Connection:
             message = (
                 f"no engine answers at {self.settings.address} ({message}); is it running, and is TLS meant?"
             )
+        if error.code() is grpc.StatusCode.CANCELLED and not self._closed:
+            # Nobody here cancels calls, and an engine says why: gRPC broke off one that came as the engine stopped.
+            return UnavailableError(f"the engine at {self.settings.address} stopped before it took the call")
         return error_of_status(code, message)
 
 
