@@ -115,7 +115,19 @@ def find(
     from fleetlabel.engine.fleet.catalogue import find as look
 
     query = query_of(
-        name, vehicle, start, stop, near, within, classes, least, least_boxes, review, check, quarantined, intake
+        name,
+        vehicle,
+        start,
+        stop,
+        near,
+        within,
+        classes,
+        least,
+        least_boxes,
+        review,
+        check,
+        quarantined,
+        intake,
     )
     with part_bar(0, "index") as bar:
         answer = look(root, query, lambda: bar.advance(bar.task_ids[0]))
