@@ -61,7 +61,7 @@ def _root(
         typer.Option(
             metavar="HOST:PORT",
             help=f"An engine elsewhere does it (`fleetlabel serve`): {', '.join(remote.COMMANDS)}. "
-            f"Who asks is said by a token in {remote_connection.TOKEN_VARIABLE} or --token-file.",
+            "Who asks is said by a token in FLEETLABEL_TOKEN or --token-file.",
             show_default=False,
         ),
     ] = "",

@@ -5,7 +5,6 @@ The token comes from the environment or a file, never from an argument, which ev
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -18,7 +17,6 @@ from fleetlabel.model.errors import AccessError, UsageError
 if TYPE_CHECKING:
     from fleetlabel.client import Engine
 
-TOKEN_VARIABLE = "FLEETLABEL_TOKEN"
 _PATIENCE_S = 10.0
 
 
@@ -42,14 +40,18 @@ def engine_there() -> Iterator[Engine]:
     """A connection to it."""
     try:
         from fleetlabel.client import Engine
+        from fleetlabel.client.tokens import TOKEN_VARIABLE, token_of
     except ModuleNotFoundError as error:
         raise UsageError(
             f"talking to an engine needs {error.name}; install it: pip install 'fleetlabel[rpc]'"
         ) from error
     asked = ASKED.get()
+    token = token_of(asked.token_file)
+    if not token:
+        raise AccessError(f"no token says who you are; set {TOKEN_VARIABLE}, or give --token-file FILE")
     with Engine(
         asked.address,
-        token=_token(asked.token_file),
+        token=token,
         ca=asked.ca,
         certificate=asked.certificate,
         key=asked.key,
@@ -57,18 +59,3 @@ def engine_there() -> Iterator[Engine]:
         patience_s=_PATIENCE_S,
     ) as engine:
         yield engine
-
-
-def _token(file: Path | None) -> str:
-    if file is None:
-        token = os.environ.get(TOKEN_VARIABLE, "").strip()
-        if not token:
-            raise AccessError(f"no token says who you are; set {TOKEN_VARIABLE}, or give --token-file FILE")
-        return token
-    try:
-        token = file.read_text().strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"cannot read the token in {file}: {error}") from error
-    if not token or not token.isascii() or not token.isprintable():
-        raise UsageError(f"{file} holds no token; expected one line that begins with fl_")
-    return token

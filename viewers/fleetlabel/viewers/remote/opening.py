@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from fleetlabel.client import Engine
-from fleetlabel.model.errors import UsageError
+from fleetlabel.client.tokens import token_of
 from fleetlabel.viewers.remote.source import RemoteSource, state_folder
-
-TOKEN_VARIABLE = "FLEETLABEL_TOKEN"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +25,7 @@ class EngineOptions:
         """A connection, by how long an answer may take and how long calls that fail are made again."""
         return Engine(
             self.address,
-            token=_token(self.token_file),
+            token=token_of(self.token_file) or None,
             ca=self.ca,
             certificate=self.certificate,
             key=self.key,
@@ -45,12 +42,3 @@ def open_remote(options: EngineOptions, sequence_id: str) -> RemoteSource:
         FleetLabelError: the engine does not answer, or has no such sequence.
     """
     return RemoteSource(options.connect, sequence_id, state_folder(options.address, sequence_id))
-
-
-def _token(file: Path | None) -> str | None:
-    if file is None:
-        return os.environ.get(TOKEN_VARIABLE) or None
-    try:
-        return file.read_text().strip()
-    except OSError as error:
-        raise UsageError(f"cannot read the token in {file}: {error.strerror or error}") from error
